@@ -1,0 +1,1 @@
+"""Connection data that people edit in the Prefect UI: clusters, registries, tenancies and authorities."""

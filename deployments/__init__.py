@@ -1,0 +1,1 @@
+"""How the flows are put to work: work pools, RBAC, production manifests, and the rehearsal world."""

@@ -1,0 +1,1 @@
+"""The outside world without Prefect: Kubernetes API, OCI tenancies, OCI registries, downloads."""

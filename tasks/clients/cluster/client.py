@@ -1,0 +1,238 @@
+"""Reads and writes objects of one cluster as plain manifests."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+from kubernetes import client as sdk
+
+from tasks.clients.cluster.errors import error_from_response
+from tasks.core.errors import ClusterError, ClusterUnavailableError
+from tasks.core.manifests import RESOURCE_TYPES, Manifest, ObjectRef, ResourceType, ref_of
+
+FIELD_MANAGER = "osok-fleet"
+"""The name under which managedFields record what this product owns (server-side apply)."""
+
+
+class ApplyMode(StrEnum):
+    """Whether a write is carried out or only rehearsed by the API server, admission included."""
+
+    APPLY = "APPLY"
+    SERVER_DRY_RUN = "SERVER_DRY_RUN"
+
+
+class PatchType(StrEnum):
+    """The media types of a PATCH (RFC 7386, RFC 6902, Kubernetes server-side apply)."""
+
+    MERGE = "application/merge-patch+json"
+    JSON = "application/json-patch+json"
+    APPLY = "application/apply-patch+yaml"
+
+
+class ClusterClient:
+    """One cluster's API, under the name its block has.
+
+    Args:
+        name: The cluster's name in every message.
+        api: The official client's transport: address, TLS and credentials.
+        request_timeout: How long one request may take.
+
+    Every method raises a `ClusterError`: `ClusterUnavailableError` (retryable) where no usable answer came,
+    `ClusterForbiddenError`, `ClusterConflictError` or `ClusterRejectedError` for what the API server said.
+    """
+
+    def __init__(
+        self, name: str, api: sdk.ApiClient, request_timeout: timedelta = timedelta(seconds=30)
+    ) -> None:
+        self.name = name
+        self._api = api
+        self._timeout = request_timeout.total_seconds()
+        self._discovered: dict[tuple[str, str], ResourceType] = {}
+
+    def get(self, ref: ObjectRef) -> Manifest | None:
+        """Read one object; None when it, its kind or its namespace does not exist."""
+        resource = self._find_resource_type(ref.api_version, ref.kind)
+        if resource is None:
+            return None
+        return self._find(resource.path(ref.namespace, ref.name), {}, f"read {ref}")
+
+    def list_objects(
+        self, api_version: str, kind: str, namespace: str = "", label_selector: str = ""
+    ) -> list[Manifest]:
+        """Read all objects of a kind, everywhere or in one namespace; empty when the kind is not served."""
+        resource = self._find_resource_type(api_version, kind)
+        if resource is None:
+            return []
+        query = {"labelSelector": label_selector} if label_selector else {}
+        found = self._find(resource.path(namespace), query, f"list {resource.plural}")
+        items: list[Manifest] = [] if found is None else found.get("items") or []
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in items]
+
+    def create(self, manifest: Manifest, mode: ApplyMode = ApplyMode.APPLY) -> Manifest:
+        """POST an object; `ClusterConflictError` when the name is taken."""
+        ref_type = self.resource_type(manifest["apiVersion"], manifest["kind"])
+        namespace = manifest.get("metadata", {}).get("namespace", "")
+        name = manifest.get("metadata", {}).get("name", "")
+        attempted = f"create {manifest['kind']} {name}".rstrip()
+        return self._send("POST", ref_type.path(namespace), manifest, _write_query(mode), attempted)
+
+    def apply(self, manifest: Manifest, mode: ApplyMode = ApplyMode.APPLY) -> Manifest:
+        """Server-side apply without force: a field that somebody else owns is a `ClusterConflictError`."""
+        ref = ref_of(manifest)
+        resource = self.resource_type(ref.api_version, ref.kind)
+        path = resource.path(ref.namespace, ref.name)
+        return self._patch(path, PatchType.APPLY, manifest, _write_query(mode), f"apply {ref}")
+
+    def patch(
+        self,
+        ref: ObjectRef,
+        patch: Manifest | list[Manifest],
+        patch_type: PatchType = PatchType.MERGE,
+        subresource: str = "",
+    ) -> Manifest:
+        """PATCH an object or one of its subresources."""
+        path = self.resource_type(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+        suffix = f"/{subresource}" if subresource else ""
+        query = _write_query(ApplyMode.APPLY)
+        return self._patch(path + suffix, patch_type, patch, query, f"patch {ref}{suffix}")
+
+    def replace(self, manifest: Manifest, subresource: str = "") -> Manifest:
+        """PUT an object or one of its subresources; its resourceVersion is the precondition."""
+        ref = ref_of(manifest)
+        path = self.resource_type(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+        suffix = f"/{subresource}" if subresource else ""
+        query = _write_query(ApplyMode.APPLY)
+        return self._send("PUT", path + suffix, manifest, query, f"replace {ref}{suffix}")
+
+    def delete(self, ref: ObjectRef, uid: str = "") -> None:
+        """Delete an object in the background; with `uid` only that very object. Absent is fine."""
+        resource = self._find_resource_type(ref.api_version, ref.kind)
+        if resource is None:
+            return
+        preconditions = {"preconditions": {"uid": uid}} if uid else {}
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        body = {**options, **preconditions}
+        status, answer = self._request("DELETE", resource.path(ref.namespace, ref.name), {}, body)
+        if status not in (200, 202, 404):
+            raise error_from_response(status, answer, f"delete {ref}", self.name)
+
+    def read_path(self, path: str, query: Mapping[str, str] | None = None) -> Manifest | None:
+        """GET any JSON path of the API server (`/version`, `/readyz?verbose` is not JSON); None when 404."""
+        return self._find(path, query or {}, f"read {path}")
+
+    def read_text(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        """GET a text path of the API server, such as a pod's log."""
+        status, body = self._request("GET", path, query or {}, None)
+        if status != 200:  # noqa: PLR2004 - HTTP
+            raise error_from_response(status, body, f"read {path}", self.name)
+        return body.decode(errors="replace")
+
+    def resource_type(self, api_version: str, kind: str) -> ResourceType:
+        """The REST resource of a kind; unknown kinds are looked up in the API server's discovery once.
+
+        Raises:
+            ClusterError: The cluster does not serve that kind.
+        """
+        resource = self._find_resource_type(api_version, kind)
+        if resource is None:
+            raise ClusterError(
+                f"find the kind {kind}", self.name, f"{api_version} served by the cluster", "no such kind"
+            )
+        return resource
+
+    def _find_resource_type(self, api_version: str, kind: str) -> ResourceType | None:
+        known = RESOURCE_TYPES.get((api_version, kind)) or self._discovered.get((api_version, kind))
+        if known is not None:
+            return known
+        root = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
+        found = self._find(root, {}, f"discover {api_version}") or {}
+        for entry in found.get("resources", []):
+            if "/" not in entry["name"]:
+                resource = ResourceType(api_version, entry["kind"], entry["name"], entry["namespaced"])
+                self._discovered[api_version, entry["kind"]] = resource
+        return self._discovered.get((api_version, kind))
+
+    def _find(self, path: str, query: Mapping[str, str], attempted: str) -> Manifest | None:
+        status, body = self._request("GET", path, query, None)
+        if status == 404:  # noqa: PLR2004 - HTTP
+            return None
+        if status != 200:  # noqa: PLR2004 - HTTP
+            raise error_from_response(status, body, attempted, self.name)
+        return self._decode(body, attempted)
+
+    def _patch(
+        self,
+        path: str,
+        patch_type: PatchType,
+        body: Manifest | list[Manifest],
+        query: Mapping[str, str],
+        attempted: str,
+    ) -> Manifest:
+        status, answer = self._request("PATCH", path, query, body, patch_type.value)
+        return self._written(status, answer, attempted)
+
+    def _send(
+        self, method: str, path: str, body: Manifest, query: Mapping[str, str], attempted: str
+    ) -> Manifest:
+        status, answer = self._request(method, path, query, body)
+        return self._written(status, answer, attempted)
+
+    def _written(self, status: int, answer: bytes, attempted: str) -> Manifest:
+        if status not in (200, 201):
+            raise error_from_response(status, answer, attempted, self.name)
+        return self._decode(answer, attempted)
+
+    def _decode(self, body: bytes, attempted: str) -> Manifest:
+        try:
+            decoded: Manifest = json.loads(body)
+        except ValueError as error:
+            raise ClusterUnavailableError(attempted, self.name, "a JSON answer", "something else") from error
+        return decoded
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Manifest | list[Manifest] | None,
+        content_type: str = "application/json",
+    ) -> tuple[int, bytes]:
+        configuration = self._api.configuration
+        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
+        token = configuration.get_api_key_with_prefix("authorization")
+        if token:
+            headers["Authorization"] = token
+        url = f"{configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        # Bytes keep the transport from choosing its own encoding for patch media types.
+        payload: Any = body if content_type == "application/json" else json.dumps(body).encode()
+        if content_type == PatchType.JSON.value:
+            payload = body
+        try:
+            response = self._api.rest_client.request(  # type: ignore[no-untyped-call] - the SDK has no types
+                method, url, headers=headers, body=payload, _request_timeout=self._timeout
+            )
+            return response.status, response.read() or b""
+        except sdk.ApiException as error:
+            return error.status or 503, str(error.body or "").encode()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterUnavailableError(
+                f"{method} {path}",
+                self.name,
+                f"an answer from {configuration.host}",
+                _reason(error),
+                "Check that the API server is up and reachable from the worker.",
+            ) from None
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return f"{type(reason).__name__}: {reason}"[:300]
+
+
+def _write_query(mode: ApplyMode) -> dict[str, str]:
+    query = {"fieldManager": FIELD_MANAGER}
+    return {**query, "dryRun": "All"} if mode is ApplyMode.SERVER_DRY_RUN else query

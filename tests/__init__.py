@@ -1,0 +1,1 @@
+"""Tests: core tables, and everything else against the rehearsal's real control plane."""
