@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import ClassVar
 
+from typing_extensions import override
+
 
 class Reaction(StrEnum):
     """What the caller of a failed step should do."""
@@ -39,6 +41,7 @@ class FleetError(Exception):
         self.found = found
         self.next_step = next_step
 
+    @override
     def __str__(self) -> str:
         """One sentence per known fact, in the order a reader needs them."""
         head = f"Could not {self.attempted}" + (f" ({self.subject})" if self.subject else "")

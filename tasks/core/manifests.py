@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
 from tasks.core.errors import ManifestError
 
@@ -29,6 +30,7 @@ class ObjectRef:
     name: str
     namespace: str = ""
 
+    @override
     def __str__(self) -> str:
         """Kind and name as kubectl users read them: `Deployment olm/olm-operator`."""
         place = f"{self.namespace}/" if self.namespace else ""
