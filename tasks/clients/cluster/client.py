@@ -212,7 +212,7 @@ class ClusterClient:
         if content_type == PatchType.JSON.value:
             payload = body
         try:
-            response = self._api.rest_client.request(  # type: ignore[no-untyped-call]  # the SDK has no types
+            response = self._api.rest_client.request(
                 method, url, headers=headers, body=payload, _request_timeout=self._timeout
             )
             return response.status, response.read() or b""
