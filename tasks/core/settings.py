@@ -1,0 +1,145 @@
+"""What a person chooses for a run: the typed parameters behind the forms of the Prefect UI."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_SHA256 = r"^([0-9a-f]{64})?$"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VersionChange(StrEnum):
+    """What to do when another version is installed already."""
+
+    REFUSE = "REFUSE"
+    """Stop with an error that names both versions."""
+    UPGRADE = "UPGRADE"
+    """Apply the chosen version over it."""
+
+
+class OlmRelease(_Settings):
+    """Which Operator Lifecycle Manager to install (R2), and where its two manifest files come from."""
+
+    version: str = Field(
+        default="0.20.0",
+        pattern=r"^v?\d+\.\d+\.\d+$",
+        description="The OLM version, for example 0.20.0 (the one Oracle documents) or 0.46.0.",
+    )
+    location: str = Field(
+        default="https://github.com/operator-framework/operator-lifecycle-manager/releases/download/v{version}",
+        description="URL or folder that holds crds.yaml and olm.yaml; {version} is replaced.",
+    )
+    crds_sha256: str = Field(
+        default="",
+        pattern=_SHA256,
+        description="SHA-256 of crds.yaml. Empty: the pin that is built in, which exists for 0.20.0 only.",
+    )
+    olm_sha256: str = Field(
+        default="",
+        pattern=_SHA256,
+        description="SHA-256 of olm.yaml. Empty: the pin that is built in, which exists for 0.20.0 only.",
+    )
+    other_version: VersionChange = Field(
+        default=VersionChange.REFUSE, description="What to do when another OLM version is installed already."
+    )
+
+
+class BundleSource(StrEnum):
+    """Where the operator's bundle comes from (R5, R6)."""
+
+    REGISTRY = "REGISTRY"
+    DIRECTORY = "DIRECTORY"
+    ARCHIVE = "ARCHIVE"
+
+
+class OperatorChoice(_Settings):
+    """Which operator release to install, where from and where to (R4–R6)."""
+
+    profile: str = Field(
+        default="osok-1.1.9",
+        description="Name of a built-in operator profile, or the path of a profile file on the worker.",
+    )
+    namespace: str = Field(
+        default="",
+        pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$",
+        description="Namespace the operator runs in. Empty: the profile's own.",
+    )
+    version: str = Field(
+        default="1.1.9",
+        description="Release to install, for example 1.1.9; 'newest-1.x' asks the releases page.",
+    )
+    releases_url: str = Field(
+        default="https://api.github.com",
+        description="Base URL of the GitHub API (or a mirror) for 'newest-1.x'.",
+    )
+    bundle_source: BundleSource = Field(
+        default=BundleSource.REGISTRY, description="Where the operator's bundle comes from."
+    )
+    bundle: str = Field(
+        default="",
+        description="Image reference, directory or archive of the bundle. Empty: the profile's public image "
+        "at the version above.",
+    )
+    registry: str = Field(
+        default="",
+        description="Name of the ContainerRegistry block with the credentials. Empty: anonymous.",
+    )
+    pull_secret: str = Field(
+        default="",
+        description="Name of an image pull Secret in the operator's namespace, for the cluster's own pulls.",
+    )
+
+
+class CatalogChoice(_Settings):
+    """How the bundle is served to OLM (design decision 7)."""
+
+    opm_image: str = Field(
+        default="quay.io/operator-framework/opm:v1.73.0",
+        description="Image that serves the catalog. A tag is resolved to its digest once per run.",
+    )
+    address: str = Field(
+        default="",
+        description="host:port of a catalog that runs already; then none is made.",
+    )
+
+
+class MetricsServerMode(StrEnum):
+    """Whether the metrics server (R11) is part of the run."""
+
+    OFF = "OFF"
+    ENSURE = "ENSURE"
+    """Install it unless the cluster serves v1beta1.metrics.k8s.io already."""
+
+
+class MetricsServerChoice(_Settings):
+    """The optional metrics server for ingress gateways (R11)."""
+
+    mode: MetricsServerMode = Field(default=MetricsServerMode.OFF, description="OFF or ENSURE.")
+    version: str = Field(default="0.8.0", pattern=r"^\d+\.\d+\.\d+$", description="Version to install.")
+    location: str = Field(
+        default="https://github.com/kubernetes-sigs/metrics-server/releases/download/v{version}"
+        "/high-availability.yaml",
+        description="URL or file of the manifest; {version} is replaced.",
+    )
+    sha256: str = Field(
+        default="", pattern=_SHA256, description="SHA-256 of the manifest; required when it is installed."
+    )
+
+
+class Deadlines(_Settings):
+    """How long the stages of one cluster may take."""
+
+    target: timedelta = Field(default=timedelta(minutes=1), description="Reaching and checking the cluster.")
+    olm: timedelta = Field(default=timedelta(minutes=5), description="OLM, until every row is healthy.")
+    operator: timedelta = Field(
+        default=timedelta(minutes=5),
+        description="The operator, from the catalog to ClusterServiceVersion Succeeded (R6).",
+    )
+    verification: timedelta = Field(
+        default=timedelta(minutes=2), description="CRDs, webhooks and the calls through the API server."
+    )
+    metrics_server: timedelta = Field(default=timedelta(minutes=3), description="The metrics server.")
