@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from tasks.core.deadlines import Deadline
-from tasks.core.errors import ClusterUnavailableError
+from tasks.core.errors import ClusterUnavailableError, StalledError
 
 T = TypeVar("T")
 
@@ -18,6 +18,20 @@ _GROWTH = 1.4
 def deadline_after(duration: timedelta) -> Deadline:
     """A deadline on this machine's monotonic clock."""
     return Deadline.after(duration, time.monotonic)
+
+
+def deadline_at(moment: datetime) -> Deadline:
+    """The deadline of a stage that has to be over at `moment` (time zone aware).
+
+    Raises:
+        StalledError: That moment has passed, as for a retry that starts too late.
+    """
+    left = moment - datetime.now(UTC)
+    if left <= timedelta(0):
+        raise StalledError(
+            "start another try", expected="time left in the stage", found="its deadline passed"
+        )
+    return deadline_after(left)
 
 
 def wait_for(observe: Callable[[], T], satisfied: Callable[[T], bool], deadline: Deadline) -> T:
