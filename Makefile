@@ -1,0 +1,54 @@
+# The one task runner. `make rehearsal` and `make test` do all the set-up they need on a fresh machine.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+TOOLS := .tools
+UV := $(TOOLS)/bin/uv
+RUN := $(UV) run --frozen --no-sync
+export UV_PYTHON_DOWNLOADS := never
+CLUSTERS ?= 1
+OLM ?= 0.46.0
+
+help:  ## Show the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, found $$($(PYTHON) --version); set PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.synced: $(UV) pyproject.toml uv.lock
+	$(UV) sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@touch $@
+
+setup: .venv/.synced  ## Install uv and the locked dependencies into this folder
+
+programs: setup  ## Build the control plane's programs (cached outside the checkout)
+	$(RUN) python -m deployments.rehearsal.programs
+
+rehearsal: setup  ## Install the operator on an embedded control plane through Prefect (KEEP=1, CLUSTERS=N, OLM=0.20.0)
+	$(RUN) python -m deployments.rehearsal --clusters $(CLUSTERS) --olm $(OLM) $(if $(KEEP),--keep)
+
+test: setup  ## All tests; builds the control plane's programs when they are not cached
+	$(RUN) python -m deployments.rehearsal.programs
+	$(RUN) pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+test-core: setup  ## The pure tests, in seconds
+	$(RUN) pytest tests/core $(ARGS)
+
+check: setup  ## Formatting, lint, types and import contracts
+	$(RUN) ruff format --check
+	$(RUN) ruff check
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+format: setup  ## Format and fix what can be fixed safely
+	$(RUN) ruff format
+	$(RUN) ruff check --fix
+
+clean:  ## Remove what the targets made in this folder
+	rm -rf .venv $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage*
+
+.PHONY: help setup programs rehearsal test test-core check format clean
