@@ -1,0 +1,151 @@
+"""A Prefect server, a work pool and a worker of our own, on SQLite in the rehearsal's folder."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from deployments.rehearsal.processes import Command, ProcessGroup, ProgramError, RunningProcess
+
+WORK_POOL = "osok-fleet"
+_PROJECT = Path(__file__).parents[2]
+_SERVER_PATIENCE = timedelta(seconds=120)
+_COMMAND_PATIENCE = timedelta(seconds=120)
+
+
+class PrefectServices:
+    """Prefect as a person would run it on one machine: `prefect server start` and `prefect worker start`.
+
+    Args:
+        folder: Where the database, the results and the logs go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self.ui_url = f"http://127.0.0.1:{self.port}"
+        self.api_url = f"{self.ui_url}/api"
+        self._processes = ProcessGroup()
+        self._server: RunningProcess | None = None
+        self._worker: RunningProcess | None = None
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The settings that make a Prefect process talk to this server and keep its files in the folder."""
+        return {
+            "PREFECT_HOME": str(self.folder),
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_PROFILES_PATH": str(self.folder / "profiles.toml"),
+            "PREFECT_LOCAL_STORAGE_PATH": str(self.folder / "storage"),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_CLI_PROMPT": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+            "OSOK_FLEET_HOME": str(_PROJECT),
+            "PYTHONPATH": str(_PROJECT),
+        }
+
+    @property
+    def worker(self) -> RunningProcess:
+        """The worker's process.
+
+        Raises:
+            ProgramError: No worker was started.
+        """
+        if self._worker is None:
+            raise ProgramError("find the worker", expected="start_worker() before")
+        return self._worker
+
+    def start_server(self) -> None:
+        """Start the server and wait until its API answers.
+
+        Raises:
+            ProgramError: It ended, or did not answer in time; the message holds its last log lines.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arguments = ("server", "start", "--host", "127.0.0.1", "--port", str(self.port))
+        self._server = self._start("prefect-server", arguments)
+        deadline = time.monotonic() + _SERVER_PATIENCE.total_seconds()
+        while not self._answers():
+            self._server.raise_if_ended()
+            if time.monotonic() > deadline:
+                raise ProgramError(
+                    "start the Prefect server", self.api_url, "an answer", self._server.log_tail()
+                )
+            time.sleep(0.2)
+
+    def start_worker(self) -> None:
+        """Start a process worker on the work pool; it must exist."""
+        arguments = ("worker", "start", "--pool", WORK_POOL, "--name", "rehearsal", "--with-healthcheck")
+        self._worker = self._start("prefect-worker", arguments)
+
+    def deploy(self) -> None:
+        """Create the work pool and every deployment of prefect.yaml, as `make deploy` does.
+
+        Raises:
+            ProgramError: Prefect refused; the message holds what it said.
+        """
+        self.run("work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
+        self.run("--no-prompt", "deploy", "--all")
+
+    def run(self, *arguments: str) -> str:
+        """Run the prefect command line against this server and return what it printed.
+
+        Raises:
+            ProgramError: It failed; the message holds what it said.
+        """
+        finished = subprocess.run(  # noqa: S603 - our own arguments
+            _prefect(*arguments),
+            cwd=_PROJECT,
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_PATIENCE.total_seconds(),
+            check=False,
+        )
+        if finished.returncode:
+            raise ProgramError(
+                f"run prefect {' '.join(arguments)}", found=(finished.stdout + finished.stderr)[-2000:]
+            )
+        return finished.stdout
+
+    def stop(self) -> None:
+        """End the worker (its flow runs with it) and the server."""
+        self._processes.stop()
+
+    def _start(self, name: str, arguments: tuple[str, ...]) -> RunningProcess:
+        log = self.folder / f"{name}.log"
+        return self._processes.start(Command(name, _prefect(*arguments), _PROJECT, log, self.environment))
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/health", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _prefect(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "prefect", *arguments)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
