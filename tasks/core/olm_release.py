@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.core.errors import InputError, ManifestError
-from tasks.core.manifests import Manifest, ObjectRef, read_manifests, ref_of
+from tasks.core.manifests import Manifest, read_manifests, ref_of
 from tasks.core.settings import OlmRelease
 
 _CRD_KIND = "CustomResourceDefinition"
@@ -31,18 +31,16 @@ class ReleaseFile:
     sha256: str
 
 
-@dataclass(frozen=True)
 class OlmManifests:
-    """What an OLM release installs, in the order in which it has to be written."""
+    """What an OLM release installs, in the order in which it has to be written.
 
-    version: str
-    crds: tuple[Manifest, ...]
-    objects: tuple[Manifest, ...]
+    Not a dataclass: Prefect walks through dataclasses in task arguments, and these are megabytes of JSON.
+    """
 
-    @property
-    def refs(self) -> tuple[ObjectRef, ...]:
-        """Every object of the release; the rows of `operator-sdk olm status` (R3)."""
-        return tuple(ref_of(manifest) for manifest in (*self.crds, *self.objects))
+    def __init__(self, version: str, crds: tuple[Manifest, ...], objects: tuple[Manifest, ...]) -> None:
+        self.version = version
+        self.crds = crds
+        self.objects = objects
 
 
 def normalised_version(version: str) -> str:

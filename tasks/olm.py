@@ -1,0 +1,103 @@
+"""Operator Lifecycle Manager on a cluster: installed, completed or left alone, and its health (R2, R3)."""
+
+from datetime import datetime
+
+from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.clients.cluster import ClusterClient
+from tasks.clients.cluster.converge import Action, Change, converge
+from tasks.clients.cluster.gathering import read_all
+from tasks.clients.polling import deadline_at, wait_for
+from tasks.connections import Account, open_cluster
+from tasks.core.errors import PrerequisiteError, StalledError
+from tasks.core.manifests import ref_of
+from tasks.core.olm_health import OLM_MADE_OBJECTS, OlmHealth, installed_olm_version, release_health
+from tasks.core.olm_release import OlmManifests
+from tasks.core.outcomes import StepOutcome
+from tasks.core.settings import VersionChange
+from tasks.steps import step
+
+OLM_NAMESPACE = "olm"
+
+
+@step("apply-olm-crds")
+def apply_olm_crds(
+    cluster: KubernetesCluster, release: OlmManifests, other_version: VersionChange, until: datetime
+) -> StepOutcome:
+    """Write the CRDs of OLM that are missing or differ, and wait until the API server has established them.
+
+    A half-installed OLM is completed: each object is judged by itself.
+
+    Raises:
+        PrerequisiteError: Another OLM version is installed and may not be changed.
+        StalledError: A CRD was not established in time.
+    """
+    client = open_cluster(cluster, Account.BOOTSTRAP)
+    _refuse_other_version(client, release, other_version)
+    changes = converge(client, release.crds)
+    refs = [ref_of(crd) for crd in release.crds]
+    health = wait_for(
+        lambda: release_health(release.crds, read_all(client, refs)),
+        lambda seen: seen.healthy,
+        deadline_at(until),
+    )
+    _raise_unless_healthy(health, client.name, "establish the CRDs of OLM")
+    return StepOutcome(_lines(changes), f"{len(refs)} CRDs established")
+
+
+@step("apply-olm-objects")
+def apply_olm_objects(cluster: KubernetesCluster, release: OlmManifests) -> StepOutcome:
+    """Write OLM's namespaces, roles, Deployments and custom resources that are missing or differ."""
+    client = open_cluster(cluster, Account.BOOTSTRAP)
+    changes = converge(client, release.objects)
+    return StepOutcome(_lines(changes), f"{len(changes)} objects of OLM {release.version} are as released")
+
+
+@step("wait-for-olm")
+def wait_for_olm(cluster: KubernetesCluster, release: OlmManifests, until: datetime) -> OlmHealth:
+    """Wait until every row of the R3 table is healthy, packageserver's CSV and APIService included.
+
+    Raises:
+        StalledError: A row was not healthy in time; the message lists those rows with their own words.
+    """
+    client = open_cluster(cluster)
+    health = wait_for(lambda: read_olm_health(client, release), lambda seen: seen.healthy, deadline_at(until))
+    _raise_unless_healthy(health, client.name, f"bring OLM {release.version} up")
+    return health
+
+
+def read_olm_health(client: ClusterClient, release: OlmManifests) -> OlmHealth:
+    """Read and judge every object of a release and what OLM makes for its packageserver."""
+    manifests = (*release.crds, *release.objects)
+    refs = [*(ref_of(manifest) for manifest in manifests), *OLM_MADE_OBJECTS]
+    return release_health(manifests, read_all(client, refs), OLM_MADE_OBJECTS)
+
+
+def _refuse_other_version(client: ClusterClient, release: OlmManifests, other_version: VersionChange) -> None:
+    csvs = client.list_objects("operators.coreos.com/v1alpha1", "ClusterServiceVersion", OLM_NAMESPACE)
+    installed = installed_olm_version(csvs)
+    if installed in ("", release.version) or other_version is VersionChange.UPGRADE:
+        return
+    raise PrerequisiteError(
+        f"install OLM {release.version}",
+        f"{client.name}: ClusterServiceVersion olm/packageserver",
+        f"no OLM, or version {release.version}",
+        f"version {installed}",
+        f"Choose olm.version {installed}, or set olm.other_version to UPGRADE.",
+    )
+
+
+def _raise_unless_healthy(health: OlmHealth, cluster: str, attempted: str) -> None:
+    if health.healthy:
+        return
+    rows = "; ".join(f"{row.ref} {row.state.value} {row.detail}".rstrip() for row in health.unhealthy_rows())
+    raise StalledError(
+        attempted,
+        cluster,
+        "every object healthy before the deadline",
+        f"{health.summary()}: {rows}",
+        "Look at the events and pods of the namespace olm; run the flow again to go on.",
+    )
+
+
+def _lines(changes: tuple[Change, ...]) -> tuple[str, ...]:
+    return tuple(str(change) for change in changes if change.action is not Action.NONE)
