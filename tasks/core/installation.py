@@ -1,8 +1,8 @@
 """What OLM needs to install an operator, and which InstallPlan may be approved (R6, R7).
 
-Facts behind the rules: approving a plan before OLM wrote its status hangs OLM 0.20 for ever, and a second plan
-appears that the Subscription then names; so only the plan that the Subscription names counts, and only once its
-phase is RequiresApproval.
+Facts behind the rules: approving a plan before OLM wrote its status hangs OLM 0.20 for ever, and a second
+plan appears that the Subscription then names; so only the plan that the Subscription names counts, and only
+once its phase is RequiresApproval.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,13 +12,11 @@ from typing import Any
 
 from tasks.core.errors import PrerequisiteError
 from tasks.core.manifests import Manifest
-
-MANAGED_BY = {"app.kubernetes.io/managed-by": "osok-fleet"}
-"""The label on everything that this product creates and owns."""
+from tasks.core.ownership import MANAGED_BY
 
 _OPERATOR_GROUP_NAME = "osok-fleet"
-# OLM >= 0.26: resolution looks at this namespace's catalogs only, so that a broken catalog in `olm` cannot block
-# it (pkg/controller/registry/resolver/step_resolver.go). OLM 0.20 ignores it.
+# Newer OLMs then look at this namespace's catalogs only, so that a broken catalog in `olm` cannot block the
+# resolution (v0.46.0, pkg/controller/registry/resolver/step_resolver.go). OLM 0.20 ignores it.
 _OWN_CATALOGS_ONLY = {"olm.operatorframework.io/exclude-global-namespace-resolution": "true"}
 
 

@@ -1,0 +1,54 @@
+"""The metrics server, which the autoscaler of ingress gateways needs (R11)."""
+
+from datetime import datetime
+
+from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.clients.cluster import ClusterClient
+from tasks.clients.cluster.converge import Action, converge
+from tasks.clients.polling import deadline_at, wait_for
+from tasks.connections import Account, open_cluster
+from tasks.core.errors import StalledError
+from tasks.core.manifests import Manifest, ObjectRef
+from tasks.core.olm_health import HealthState, ObjectHealth, object_health
+from tasks.core.outcomes import StepOutcome
+from tasks.core.ownership import is_ours, marked_as_ours
+from tasks.steps import step
+
+METRICS_API = ObjectRef("apiregistration.k8s.io/v1", "APIService", "v1beta1.metrics.k8s.io")
+
+
+@step("ensure-metrics-server")
+def ensure_metrics_server(
+    cluster: KubernetesCluster, manifests: list[Manifest], until: datetime
+) -> StepOutcome:
+    """Install the metrics server unless the cluster has one, such as the OKE add-on, and wait for its API.
+
+    Raises:
+        StalledError: The API did not become available in time; the message says what the APIService says.
+    """
+    client = open_cluster(cluster, Account.BOOTSTRAP)
+    live = client.get(METRICS_API)
+    if live is not None and not is_ours(live):
+        health = _wait(client, until)
+        return StepOutcome(detail=f"the cluster's own metrics server is left alone ({health.state.value})")
+    found = converge(client, map(marked_as_ours, manifests))
+    changes = [change for change in found if change.action is not Action.NONE]
+    _wait(client, until)
+    return StepOutcome(tuple(map(str, changes)), f"{METRICS_API.name} is available")
+
+
+def _wait(client: ClusterClient, until: datetime) -> ObjectHealth:
+    health = wait_for(
+        lambda: object_health(METRICS_API, client.get(METRICS_API)),
+        lambda seen: seen.state is HealthState.HEALTHY,
+        deadline_at(until),
+    )
+    if health.state is not HealthState.HEALTHY:
+        raise StalledError(
+            "make the metrics API available",
+            f"{client.name}: {METRICS_API}",
+            "condition Available",
+            f"{health.state.value}: {health.detail}",
+            "Look at the pods of Deployment kube-system/metrics-server.",
+        )
+    return health

@@ -1,0 +1,32 @@
+"""The operator's namespace: made, or checked to be fit (R4)."""
+
+from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.clients.cluster.converge import Action, Change, converge
+from tasks.connections import open_cluster
+from tasks.core.bundles import Bundle
+from tasks.core.manifests import ObjectRef
+from tasks.core.namespaces import namespace_manifest, refuse_selected_neighbours, refuse_unfit_namespace
+from tasks.core.outcomes import StepOutcome
+from tasks.core.profiles import OperatorProfile
+from tasks.steps import step
+
+
+@step("prepare-operator-namespace")
+def prepare_operator_namespace(
+    cluster: KubernetesCluster, profile: OperatorProfile, bundle: Bundle, namespace: str
+) -> StepOutcome:
+    """Create the namespace, or check the one that is there.
+
+    Raises:
+        PrerequisiteError: PodSecurity forbids the operator's pods, or its Services would select others' pods.
+    """
+    client = open_cluster(cluster)
+    live = client.get(ObjectRef("v1", "Namespace", namespace))
+    if live is None:
+        changes: tuple[Change, ...] = converge(client, [namespace_manifest(namespace, bundle.csv)])
+        written = tuple(str(change) for change in changes if change.action is not Action.NONE)
+        return StepOutcome(written, f"namespace {namespace} created")
+    refuse_unfit_namespace(live, bundle.csv)
+    pods = client.list_objects("v1", "Pod", namespace)
+    refuse_selected_neighbours(pods, profile.pod_labels, profile.deployment, namespace)
+    return StepOutcome(detail=f"namespace {namespace} is fit, {len(pods)} pods in it")

@@ -1,0 +1,127 @@
+"""From the OperatorGroup to a ClusterServiceVersion that succeeded, stage by stage (R7)."""
+
+from datetime import datetime
+
+from prefect.logging import get_run_logger
+
+from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.clients.cluster import ClusterClient
+from tasks.clients.cluster.converge import Action, converge
+from tasks.clients.polling import deadline_at, wait_for
+from tasks.connections import open_cluster
+from tasks.core.errors import ClusterConflictError
+from tasks.core.installation import (
+    Installation,
+    PlanAction,
+    PlanDecision,
+    adopt_subscription,
+    choose_operator_group,
+    decide_plan,
+)
+from tasks.core.manifests import Manifest, ObjectRef
+from tasks.core.outcomes import StepOutcome
+from tasks.operator.stalls import stalled
+from tasks.steps import step
+
+_OLM_V1 = "operators.coreos.com/v1"
+_OLM_V1ALPHA1 = "operators.coreos.com/v1alpha1"
+
+
+@step("ensure-operator-group")
+def ensure_operator_group(cluster: KubernetesCluster, installation: Installation) -> StepOutcome:
+    """Adopt the namespace's OperatorGroup, or create one for all namespaces.
+
+    Raises:
+        PrerequisiteError: There are several, or the one there is does not serve all namespaces.
+    """
+    client = open_cluster(cluster)
+    groups = client.list_objects(_OLM_V1, "OperatorGroup", installation.namespace)
+    wanted = choose_operator_group(groups, installation)
+    if wanted is None:
+        return StepOutcome(detail=f"OperatorGroup {groups[0]['metadata']['name']} serves all namespaces")
+    changes = converge(client, [wanted])
+    return StepOutcome(tuple(map(str, changes)), "OperatorGroup for all namespaces created")
+
+
+@step("subscribe")
+def subscribe(cluster: KubernetesCluster, installation: Installation) -> StepOutcome:
+    """Create the Subscription with manual approval, or adopt one that installed the version already.
+
+    Raises:
+        PrerequisiteError: Another Subscription of the package is there and installs something else.
+    """
+    client = open_cluster(cluster)
+    subscriptions = client.list_objects(_OLM_V1ALPHA1, "Subscription", installation.namespace)
+    wanted = adopt_subscription(subscriptions, installation)
+    if wanted is None:
+        return StepOutcome(detail=f"another Subscription keeps {installation.csv} installed")
+    changes = [change for change in converge(client, [wanted]) if change.action is not Action.NONE]
+    return StepOutcome(tuple(map(str, changes)), f"subscribed to {installation.csv}")
+
+
+@step("approve-install-plan")
+def approve_install_plan(
+    cluster: KubernetesCluster, installation: Installation, until: datetime
+) -> StepOutcome:
+    """Approve the InstallPlan that the Subscription names, once OLM has written its status.
+
+    Raises:
+        PrerequisiteError: The plan would install something else than the expected ClusterServiceVersion.
+        StalledError: No such plan appeared in time; the message carries the cause.
+    """
+    client = open_cluster(cluster)
+    decision = wait_for(
+        lambda: _decide(client, installation),
+        lambda seen: seen.action is not PlanAction.WAIT,
+        deadline_at(until),
+    )
+    if decision.action is PlanAction.WAIT:
+        raise stalled(client, installation, f"get an InstallPlan ({decision.reason})")
+    if decision.action is PlanAction.DONE:
+        return StepOutcome(detail=decision.reason)
+    ref = ObjectRef(_OLM_V1ALPHA1, "InstallPlan", decision.plan, installation.namespace)
+    plan = client.get(ref)
+    if plan is None:
+        raise ClusterConflictError("approve the InstallPlan", f"{client.name}: {ref}", found="it is gone")
+    version = plan["metadata"]["resourceVersion"]
+    client.patch(ref, {"metadata": {"resourceVersion": version}, "spec": {"approved": True}})
+    return StepOutcome((f"APPROVED {ref}",), decision.reason)
+
+
+@step("wait-for-csv")
+def wait_for_csv_succeeded(
+    cluster: KubernetesCluster, installation: Installation, until: datetime
+) -> StepOutcome:
+    """Wait until the ClusterServiceVersion succeeded, and log every phase that it passes.
+
+    Raises:
+        StalledError: It did not succeed in time; the message carries the cause.
+    """
+    client = open_cluster(cluster)
+    logger = get_run_logger()
+    ref = ObjectRef(_OLM_V1ALPHA1, "ClusterServiceVersion", installation.csv, installation.namespace)
+    phases: list[str] = []
+
+    def observe() -> str:
+        phase = _phase(client.get(ref))
+        if phase and phase not in phases[-1:]:
+            phases.append(phase)
+            logger.info("%s: %s is %s", client.name, installation.csv, phase)
+        return phase
+
+    last = wait_for(observe, lambda phase: phase == "Succeeded", deadline_at(until))
+    if last != "Succeeded":
+        path = " → ".join(phases) or "it never appeared"
+        raise stalled(client, installation, f"see {installation.csv} succeed ({path})")
+    return StepOutcome(detail=f"{installation.csv}: {' → '.join(phases)}")
+
+
+def _decide(client: ClusterClient, installation: Installation) -> PlanDecision:
+    subscriptions = client.list_objects(_OLM_V1ALPHA1, "Subscription", installation.namespace)
+    plans = client.list_objects(_OLM_V1ALPHA1, "InstallPlan", installation.namespace)
+    ours = [item for item in subscriptions if item["spec"].get("name") == installation.package]
+    return decide_plan(ours[0] if ours else None, plans, installation.csv)
+
+
+def _phase(csv: Manifest | None) -> str:
+    return str(((csv or {}).get("status") or {}).get("phase", ""))
