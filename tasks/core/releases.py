@@ -45,7 +45,7 @@ def choose_version(wanted: str) -> ReleaseVersion:
             found="'latest'",
             next_step="It names another release tomorrow, and today one without OCI Service Mesh.",
         )
-    version = _parse(wanted.strip())
+    version = parse_version(wanted.strip())
     if version is None:
         raise InputError(_ATTEMPTED, expected=_EXAMPLE, found=repr(wanted[:60]))
     _refuse_unsupported(version)
@@ -76,13 +76,14 @@ def newest_supported(releases: Iterable[Mapping[str, object]]) -> ReleaseVersion
 
 def _stable(releases: Iterable[Mapping[str, object]]) -> Iterator[ReleaseVersion]:
     for release in releases:
-        version = _parse(str(release.get("tag_name", "")))
+        version = parse_version(str(release.get("tag_name", "")))
         unfinished = release.get("draft") or release.get("prerelease")
         if version is not None and not unfinished and not version.prerelease:
             yield version
 
 
-def _parse(text: str) -> ReleaseVersion | None:
+def parse_version(text: str) -> ReleaseVersion | None:
+    """Read a semantic version, with or without a leading v; None when it is none."""
     match = _VERSION.fullmatch(text)
     if match is None:
         return None
