@@ -1,0 +1,1 @@
+"""What tests share: fixtures for control planes, servers and files."""
