@@ -80,6 +80,11 @@ class ClusterClient:
         attempted = f"create {manifest['kind']} {name}".rstrip()
         return self._send("POST", ref_type.path(namespace), manifest, _write_query(mode), attempted)
 
+    def create_subresource(self, ref: ObjectRef, subresource: str, body: Manifest) -> Manifest:
+        """POST to a subresource, such as a service account's `token`."""
+        path = self.resource_type(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+        return self._send("POST", f"{path}/{subresource}", body, {}, f"create {ref}/{subresource}")
+
     def apply(self, manifest: Manifest, mode: ApplyMode = ApplyMode.APPLY) -> Manifest:
         """Server-side apply without force: a field that somebody else owns is a `ClusterConflictError`."""
         ref = ref_of(manifest)
