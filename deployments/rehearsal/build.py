@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from deployments.rehearsal.processes import Command, ProcessGroup, RunningProcess
@@ -16,8 +15,8 @@ from deployments.rehearsal.recipes import DataFiles, Recipe
 from deployments.rehearsal.toolchain import GoToolchain, Report
 from tasks.core.errors import FleetError
 
-_REPORT_EVERY = 5.0  # seconds
-_LOOK_EVERY = timedelta(seconds=0.5)
+_REPORT_EVERY = 5.0  # seconds, while another process builds
+_LOOK_EVERY = 0.5  # seconds
 _LOG_LINES = 30
 _DOWNLOADING = "go: downloading"
 
@@ -81,7 +80,7 @@ class Builder:
                     said = time.monotonic()
                     waited = said - started
                     self.report(f"{recipe.module}: another process builds it, waiting for {waited:.0f} s")
-                time.sleep(_LOOK_EVERY.total_seconds())
+                time.sleep(_LOOK_EVERY)
             yield
 
 
@@ -149,11 +148,7 @@ class _Run:
         return group.start(Command(name, command, self.recipe.folder, log, self.go.environment))
 
     def _follow(self, process: RunningProcess, progress: Callable[[], str]) -> None:
-        said = time.monotonic()
-        while (exit_code := process.wait(_LOOK_EVERY)) is None:
-            if time.monotonic() - said >= _REPORT_EVERY:
-                said = time.monotonic()
-                self._say(progress())
+        exit_code = process.wait_and_report(lambda _seconds: self._say(progress()))
         self._say(progress())
         if exit_code:
             raise BuildError(

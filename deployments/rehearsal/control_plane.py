@@ -132,8 +132,9 @@ class ControlPlane:
 
     @property
     def pids(self) -> Mapping[str, int]:
-        """The process id of each program."""
-        return {name: process.pid for name, process in self._processes.items()}
+        """The process id of each program that runs."""
+        running = {name: each for name, each in self._processes.items() if each.exit_code() is None}
+        return {name: process.pid for name, process in running.items()}
 
     def audited_requests(self, offset: int = 0) -> list[AuditedRequest]:
         """What was asked of the first API server since the audit log had `offset` bytes."""
@@ -146,24 +147,40 @@ class ControlPlane:
         configuration.api_key = {"authorization": f"Bearer {self.credentials.tokens[user]}"}
         return ClusterClient(f"rehearsal-{self.number}", sdk.ApiClient(configuration))
 
-    def restart(self, program: str, within: timedelta = timedelta(minutes=3)) -> None:
-        """Stop a program and start it again with the same command; returns when it is ready.
+    def restart(self, program: str) -> None:
+        """Stop a program and start it again; see `stop_program` and `start_program`."""
+        self.stop_program(program)
+        self.start_program(program)
+
+    def stop_program(self, program: str, grace: timedelta = timedelta(seconds=1)) -> None:
+        """Stop one program and leave the others running.
 
         Args:
-            program: A key of `pids`.
-            within: How long it may take to become ready.
+            program: A key of `pids`, such as `Part.API_SERVER`.
+            grace: After this it gets SIGKILL. Short, because etcd and the API server wait for their clients,
+                which do not go away; nothing is lost, because the data is in the kernel's hands.
 
         Raises:
             InputError: There is no such program.
-            ProgramError: It does not come up again.
         """
-        if program not in self._processes:
-            known = ", ".join(self._processes)
-            raise InputError("restart a program", expected=f"one of {known}", found=program)
-        command = self._processes[program].command
-        self._group.stop_one(self._processes[program])
+        self._group.stop_one(self._process(program), grace)
+
+    def start_program(self, program: str, within: timedelta = timedelta(minutes=3)) -> None:
+        """Start a stopped program again with the same command and wait until it is ready.
+
+        Raises:
+            InputError: There is no such program.
+            ProgramError: It does not come up again within that time.
+        """
+        command = self._process(program).command
         self._processes[program] = self._group.start(command)
         self._wait_for(program, Deadline.after(within, time.monotonic))
+
+    def _process(self, program: str) -> RunningProcess:
+        if program not in self._processes:
+            known = ", ".join(self._processes)
+            raise InputError("find a program", expected=f"one of {known}", found=program)
+        return self._processes[program]
 
     def stop(self) -> None:
         """Stop every program and give the number back. A second call does nothing."""
@@ -235,9 +252,9 @@ def start_control_plane(
     """
     chosen = settings or ControlPlaneSettings()
     addresses = Addresses(number)
-    _prepare_folder(folder)
     claim = claim_number(number)
     try:
+        _prepare_folder(folder)
         lines = _command_lines(programs, folder.resolve(), addresses, chosen)
         group = ProcessGroup(secrets=tuple(lines.files.tokens.values()))
     except BaseException:

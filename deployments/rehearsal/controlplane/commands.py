@@ -78,6 +78,9 @@ class CommandLines:
             f"--initial-advertise-peer-urls={peers}",
             f"--initial-cluster=default={peers}",
             "--unsafe-no-fsync",
+            # A member without peers wins its election when this time is over, so it may be short.
+            "--heartbeat-interval=20",
+            "--election-timeout=200",
             "--log-level=warn",
         )
 
@@ -122,6 +125,9 @@ class CommandLines:
             f"--kubeconfig={files.kubeconfig(User.CONTROLLER_MANAGER)}",
             "--use-service-account-credentials",
             "--leader-elect=false",
+            # With the default of 20 requests per second the controllers start five seconds later.
+            "--kube-api-qps=300",
+            "--kube-api-burst=600",
             f"--service-account-private-key-file={files.key('service-account')}",
             f"--root-ca-file={files.certificate('ca')}",
             f"--cluster-signing-cert-file={files.certificate('ca')}",
