@@ -1,4 +1,4 @@
-"""The installed operator compared with its profile, and its webhooks called through the API server (R8–R10)."""
+"""The installed operator held against its profile, and its webhooks called by the API server (R8–R10)."""
 
 from datetime import UTC, datetime
 
@@ -40,8 +40,8 @@ def verify_operator(
     """Read everything that the runbook checks and call each webhook by server-side dry run.
 
     A finding that fails is looked at again until the deadline: right after the CSV succeeded, endpoints and
-    the API server's view of the webhook configurations may lag by some seconds. Nothing is raised for a failed
-    finding; the caller decides.
+    the API server's view of the webhook configurations may lag by some seconds. Nothing is raised for a
+    failed finding; the caller decides.
     """
     client = open_cluster(cluster)
     return wait_for(
