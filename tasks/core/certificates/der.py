@@ -84,6 +84,19 @@ def read_names(certificate: bytes) -> RawNames:
     return RawNames(fields[2].raw, fields[4].raw)
 
 
+def read_request_subject(request: bytes) -> bytes:
+    """Find the subject in a certification request (RFC 2986 section 4.1).
+
+    Raises:
+        CertificateError: It is not a request.
+    """
+    fields = list(read_items(_inside(_inside(request, _SEQUENCE), _SEQUENCE)))
+    # version, subject, subjectPKInfo, attributes
+    if len(fields) < 3 or fields[1].tag != _SEQUENCE:  # noqa: PLR2004 - as listed above
+        raise _not_der("fields that are not a request's")
+    return fields[1].raw
+
+
 def name_attributes(name: bytes) -> tuple[tuple[str, str], ...]:
     """The attributes of a distinguished name in their order: short type (or its OID in hex) and text.
 
@@ -129,4 +142,4 @@ def _content(item: DerItem, tag: int) -> bytes:
 
 
 def _not_der(found: str) -> CertificateError:
-    return CertificateError("read the names of a certificate", "", "DER as RFC 5280 describes it", found)
+    return CertificateError("read the names in a certificate or request", "", "DER (RFC 5280, X.690)", found)

@@ -103,13 +103,18 @@ def secret_of_service(service: str) -> str:
     return f"{service}-cert"
 
 
+def is_label(text: str) -> bool:
+    """Whether a text is a DNS label of RFC 1123 in lower case, as Kubernetes demands."""
+    return len(text) <= _LABEL_LIMIT and _LABEL.fullmatch(text) is not None
+
+
 def check_label(label: str) -> str:
     """Return a DNS label of a Kubernetes object.
 
     Raises:
         CertificateError: It is not one (RFC 1123 section 2.1).
     """
-    if not _LABEL.fullmatch(label) or len(label) > _LABEL_LIMIT:
+    if not is_label(label):
         raise _bad_name(f"lower-case DNS labels of at most {_LABEL_LIMIT} characters", repr(label)[:90])
     return label
 
