@@ -212,18 +212,15 @@ class ClusterClient:
         if token:
             headers["Authorization"] = token
         url = f"{configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        # Bytes keep the transport from choosing its own encoding for patch media types.
-        payload: Any = body if content_type == "application/json" else json.dumps(body).encode()
-        if content_type == PatchType.JSON.value:
-            payload = body
+        # The transport writes every */*+json itself; JSON is YAML, and bytes it passes on as they are.
+        payload: Any = json.dumps(body).encode() if content_type == PatchType.APPLY.value else body
         try:
             response = self._api.rest_client.request(
                 method, url, headers=headers, body=payload, _request_timeout=self._timeout
             )
             return response.status, response.read() or b""
-        except sdk.ApiException as error:
-            return error.status or 503, str(error.body or "").encode()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (sdk.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            # The transport raises an ApiException for TLS failures only; answers come back with their status.
             raise ClusterUnavailableError(
                 f"{method} {path}",
                 self.name,
