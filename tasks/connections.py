@@ -1,12 +1,18 @@
 """Opens clients from blocks: the one place where connection data meets the clients."""
 
 from enum import StrEnum
+from typing import TypeVar
+
+from prefect.blocks.core import Block
 
 from blocks.kubernetes_cluster import KubeconfigSource, KubernetesCluster
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.connection import connect, connect_in_cluster
 from tasks.core.errors import InputError
 from tasks.core.kubeconfigs import KubeconfigPolicy, KubeconfigRisk, read_kubeconfig
+
+
+B = TypeVar("B", bound=Block)
 
 
 class Account(StrEnum):
@@ -32,6 +38,27 @@ def open_cluster(block: KubernetesCluster, account: Account = Account.FLEET) -> 
     )
     settings = read_kubeconfig(_kubeconfig_text(block), context, _policy(block))
     return connect(name, settings, block.request_timeout)
+
+
+def load_block(block_type: type[B], name: str) -> B:
+    """Load a block that a parameter or another block names.
+
+    Raises:
+        InputError: There is no block of that type and name.
+    """
+    try:
+        loaded = block_type.load(name)
+    except ValueError:
+        raise InputError(
+            f"load the block {name!r}",
+            block_type.get_block_type_slug(),
+            "a saved block of that type and name",
+            "none",
+            "Create it in the Prefect UI under Blocks, or correct the name.",
+        ) from None
+    if not isinstance(loaded, block_type):
+        raise TypeError(f"Block.load returned {type(loaded).__name__}: it was called in an event loop")
+    return loaded
 
 
 def cluster_name(block: KubernetesCluster) -> str:

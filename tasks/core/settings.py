@@ -48,6 +48,19 @@ class OlmRelease(_Settings):
     )
 
 
+class CatalogChoice(_Settings):
+    """How the bundle is served to OLM (design decision 7)."""
+
+    opm_image: str = Field(
+        default="quay.io/operator-framework/opm:v1.73.0",
+        description="Image that serves the catalog. A tag is resolved to its digest once per run.",
+    )
+    address: str = Field(
+        default="",
+        description="host:port of a catalog that runs already; then none is made.",
+    )
+
+
 class BundleSource(StrEnum):
     """Where the operator's bundle comes from (R5, R6)."""
 
@@ -90,20 +103,10 @@ class OperatorChoice(_Settings):
     )
     pull_secret: str = Field(
         default="",
-        description="Name of an image pull Secret in the operator's namespace, for the cluster's own pulls.",
+        description="Name of an image pull Secret in the operator's namespace, for the catalog's image.",
     )
-
-
-class CatalogChoice(_Settings):
-    """How the bundle is served to OLM (design decision 7)."""
-
-    opm_image: str = Field(
-        default="quay.io/operator-framework/opm:v1.73.0",
-        description="Image that serves the catalog. A tag is resolved to its digest once per run.",
-    )
-    address: str = Field(
-        default="",
-        description="host:port of a catalog that runs already; then none is made.",
+    catalog: CatalogChoice = Field(
+        default=CatalogChoice(), description="How the bundle is served to OLM inside the cluster."
     )
 
 
