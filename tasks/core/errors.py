@@ -127,6 +127,12 @@ class CertificateError(FleetError):
     """A key, a certificate signing request or a certificate breaks a rule."""
 
 
+class DecisionError(FleetError):
+    """A person denied something, or has not decided yet: nothing goes on without them."""
+
+    reaction = Reaction.ASK
+
+
 class TenancyError(FleetError):
     """An OCI service answered with an error."""
 

@@ -1,0 +1,86 @@
+"""The cluster before anything is written: reachable, supported, and the one that was pinned."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.clients.cluster import ClusterClient
+from tasks.clients.polling import deadline_at, wait_for
+from tasks.connections import open_cluster
+from tasks.core.errors import ClusterIdentityError, ClusterUnavailableError, PrerequisiteError
+from tasks.core.manifests import ObjectRef
+from tasks.steps import step
+
+OLDEST_KUBERNETES = (1, 25)
+"""From there on every API that the manifests use is GA, PodSecurity admission (KEP-2579) included."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a cluster says about itself.
+
+    Attributes:
+        uid: uid of the namespace kube-system, which identifies a cluster.
+        version: gitVersion of the API server.
+        user: Who we are there.
+    """
+
+    name: str
+    uid: str
+    version: str
+    user: str
+
+
+@step("check-target")
+def check_target(cluster: KubernetesCluster, until: datetime) -> Target:
+    """Reach the cluster and make sure that it is the pinned one.
+
+    Raises:
+        ClusterUnavailableError: It gave no usable answer before the deadline.
+        ClusterIdentityError: Another cluster than the pinned one answers under the address.
+        PrerequisiteError: Its version is too old.
+    """
+    client = open_cluster(cluster)
+    version = wait_for(
+        lambda: client.read_path("/version"), lambda seen: seen is not None, deadline_at(until)
+    )
+    if version is None:
+        raise ClusterUnavailableError(
+            "read the version", client.name, "an answer to GET /version", "HTTP 404"
+        )
+    git_version = str(version.get("gitVersion", ""))
+    _refuse_old_version(client.name, git_version)
+    uid = _identity(client)
+    if cluster.expected_uid and uid != cluster.expected_uid:
+        raise ClusterIdentityError(
+            "use the cluster",
+            f"{client.name}: uid of namespace kube-system",
+            cluster.expected_uid,
+            uid,
+            "The address leads to another cluster. Correct the block, or its expected_uid if the cluster was "
+            "rebuilt on purpose.",
+        )
+    return Target(client.name, uid, git_version, who_am_i(client))
+
+
+def who_am_i(client: ClusterClient) -> str:
+    """The user name that the API server sees (SelfSubjectReview, GA since Kubernetes 1.28); empty before."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {}}
+    answer = client.create(review)
+    return str((answer.get("status") or {}).get("userInfo", {}).get("username", ""))
+
+
+def _identity(client: ClusterClient) -> str:
+    kube_system = client.get(ObjectRef("v1", "Namespace", "kube-system"))
+    if kube_system is None:
+        raise ClusterIdentityError("identify the cluster", client.name, "namespace kube-system", "none")
+    return str(kube_system["metadata"]["uid"])
+
+
+def _refuse_old_version(name: str, version: str) -> None:
+    # Vendors append what no version standard allows (v1.30.1-eks-db838b0), so only the two numbers are read.
+    match = re.match(r"v?(\d+)\.(\d+)", version)
+    if match is None or (int(match[1]), int(match[2])) < OLDEST_KUBERNETES:
+        oldest = ".".join(map(str, OLDEST_KUBERNETES))
+        raise PrerequisiteError("use the cluster", name, f"Kubernetes {oldest} or newer", version)
