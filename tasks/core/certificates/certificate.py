@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.hashes import MD5, SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -150,6 +150,8 @@ def check_signature(certificate: Certificate, issuer: Certificate) -> str:
             if hashed is None:
                 return "x509: cannot verify signature: algorithm unimplemented"
             key.verify(signed.signature, signed.tbs_certificate_bytes, scheme, hashed)
+        elif isinstance(key, ed25519.Ed25519PublicKey) and scheme is None:
+            key.verify(signed.signature, signed.tbs_certificate_bytes)
         else:
             return "x509: signature algorithm and public key do not belong together"
     except InvalidSignature:

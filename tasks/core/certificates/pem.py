@@ -6,6 +6,7 @@ which certificates they see. RFC 7468 is stricter; the differences are reported 
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +17,7 @@ CERTIFICATE_REQUEST = "CERTIFICATE REQUEST"
 _BEGIN = b"-----BEGIN "
 _END = b"\n-----END "
 _DASHES = b"-----"
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -139,8 +141,8 @@ def _read_block(text: bytes, end: int, trailer: bytes) -> PemBlock | None:
         if b":" not in line:
             break
         headers, place = headers + 1, after
-    try:
-        content = binascii.a2b_base64(text[place:end].translate(None, b" \t\r\n"), strict_mode=True)
-    except binascii.Error:
+    encoded = text[place:end].translate(None, b" \t\r\n")
+    # With headers, Go wants a line between them and the END line.
+    if (headers and place > end) or len(encoded) % 4 or not _BASE64.fullmatch(encoded):
         return None
-    return PemBlock(label.decode("latin-1"), content, headers > 0, text)
+    return PemBlock(label.decode("latin-1"), base64.b64decode(encoded), headers > 0, text)
