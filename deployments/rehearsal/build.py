@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployments.rehearsal.processes import Command, ProcessGroup, RunningProcess
+from deployments.rehearsal.processes import REPORT_EVERY, Command, ProcessGroup, RunningProcess
 from deployments.rehearsal.recipes import DataFiles, Recipe
 from deployments.rehearsal.toolchain import GoToolchain, Report
 from tasks.core.errors import FleetError
 
-_REPORT_EVERY = 5.0  # seconds, while another process builds
 _LOOK_EVERY = 0.5  # seconds
 _LOG_LINES = 30
 _DOWNLOADING = "go: downloading"
@@ -72,15 +71,13 @@ class Builder:
     @contextmanager
     def _lock(self, recipe: Recipe) -> Iterator[None]:
         """Keep other processes from building the same; the kernel releases the lock when we end."""
-        started = time.monotonic()
+        started = said = time.monotonic()
         with (self.cache / f"{recipe.module}.lock").open("w") as lock:
-            said = started - _REPORT_EVERY
             while not _try_lock(lock.fileno()):
-                if time.monotonic() - said >= _REPORT_EVERY:
-                    said = time.monotonic()
-                    waited = said - started
-                    self.report(f"{recipe.module}: another process builds it, waiting for {waited:.0f} s")
                 time.sleep(_LOOK_EVERY)
+                if time.monotonic() - said >= REPORT_EVERY.total_seconds():
+                    said = time.monotonic()
+                    self.report(f"{recipe.module}: another process builds it, {said - started:.0f} s")
             yield
 
 

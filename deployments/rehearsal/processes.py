@@ -24,8 +24,10 @@ from tasks.core.errors import FleetError
 DEFAULT_GRACE = timedelta(seconds=10)
 """How long a program may take to end after SIGTERM before it gets SIGKILL."""
 
+REPORT_EVERY = timedelta(seconds=5)
+"""How often a person who waits hears something."""
+
 _GUARD = ("/bin/sh", "-c", "read -r _; kill -KILL 0")
-_REPORT_EVERY = timedelta(seconds=5)
 _TAIL_LINES = 12
 _TAIL_BYTES = 16_384
 
@@ -82,14 +84,15 @@ class RunningProcess:
         except subprocess.TimeoutExpired:
             return None
 
-    def wait_and_report(self, report: Callable[[float], None]) -> int:
+    def wait_and_report(self, report: Callable[[float], None], every: timedelta = REPORT_EVERY) -> int:
         """Wait for the end of the process and return its exit code.
 
         Args:
-            report: Called every five seconds with the seconds since the call.
+            report: Called again and again with the seconds since the call.
+            every: How often.
         """
         started = time.monotonic()
-        while (exit_code := self.wait(_REPORT_EVERY)) is None:
+        while (exit_code := self.wait(every)) is None:
             report(time.monotonic() - started)
         return exit_code
 

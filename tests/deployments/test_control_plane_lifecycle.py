@@ -144,6 +144,7 @@ def test_asking_the_command_line_to_stop_leaves_no_process(
     folder = tmp_path / "asked"
     with command_line(folder) as parent:
         parent.send_signal(request_to_stop)
+        parent.communicate()
 
     assert parent.returncode == 0
     assert processes_of(folder) == []
