@@ -116,6 +116,8 @@ def _read_shown(
             "none: deleted, or collected 24 hours after its creation",
             "Run the flow again: it makes a new request and asks for a new decision.",
         )
+    if state_of(manifest) in (RequestState.DENIED, RequestState.FAILED):
+        raise DecisionError("sign what was shown", subject, "an approval", "a denial in the cluster")
     expectation = expected_request(order, staged, request.shown.requester)
     require_none(check_cluster_request(manifest, expectation, request.shown), "sign what was shown", subject)
     return manifest
@@ -124,28 +126,19 @@ def _read_shown(
 def _decide(
     client: ClusterClient, manifest: Manifest, decision: Decision, request: PendingRequest
 ) -> tuple[Manifest, str]:
-    match state_of(manifest):
-        case RequestState.APPROVED | RequestState.ISSUED:
-            return manifest, "approved in the cluster"
-        case RequestState.DENIED | RequestState.FAILED:
-            raise DecisionError(
-                "sign a request",
-                f"{client.name}: {request.shown.name}",
-                "an approval",
-                "a denial in the cluster",
-            )
-        case RequestState.PENDING if decision is Decision.APPROVE:
-            message = f"Approved through osok-fleet, request sha256 {request.shown.digest}"
-            changed = client.replace(approved(manifest, message, datetime.now(UTC)), subresource="approval")
-            return changed, "approved by the pipeline on behalf of the person at the gate"
-        case RequestState.PENDING:
-            raise DecisionError(
-                "sign a request",
-                f"{client.name}: {request.shown.name}",
-                "an approval in the cluster",
-                "no decision there yet",
-                f"Use kubectl certificate approve {request.shown.name}, then run the flow again.",
-            )
+    if state_of(manifest) is not RequestState.PENDING:
+        return manifest, "approved in the cluster"
+    if decision is Decision.APPROVE:
+        message = f"Approved through osok-fleet, request sha256 {request.shown.digest}"
+        changed = client.replace(approved(manifest, message, datetime.now(UTC)), subresource="approval")
+        return changed, "approved by the pipeline on behalf of the person at the gate"
+    raise DecisionError(
+        "sign a request",
+        f"{client.name}: {request.shown.name}",
+        "an approval in the cluster",
+        "no decision there yet",
+        f"Use kubectl certificate approve {request.shown.name}, then run the flow again.",
+    )
 
 
 def _read_back(

@@ -1,0 +1,113 @@
+"""The gate: the flow run is suspended until a person decides about the bytes that were shown (R14, R15).
+
+Suspended, not paused: the run survives its worker, and a resume starts it again from the top (ADR 0006).
+The decision has no default, and the gate's key holds the run's try and the digest of what was shown: a retry,
+or other bytes, ask again.
+"""
+
+from datetime import timedelta
+from typing import ClassVar
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.context import get_run_context
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from pydantic import Field
+
+from tasks.certificates.signing import Decision
+from tasks.core.certificate_orders import PendingRequest, wave_digest
+from tasks.core.errors import DecisionError, InputError
+
+LONGEST_WAIT = timedelta(hours=23)
+"""The cluster collects a pending request 24 hours after its creation."""
+
+
+class SigningDecision(RunInput):
+    """What the person at the gate answers. There is no default for the decision."""
+
+    decision: Decision = Field(
+        description="APPROVE signs what the artifact shows; DENY ends it; CLUSTER reads what kubectl "
+        "certificate approve or deny decided."
+    )
+    reason: str = Field(min_length=3, max_length=500, description="Why; it is kept as evidence.")
+    approver: str = Field(
+        min_length=1,
+        max_length=200,
+        description="Who decides. Kept as claimed: Prefect's open-source server does not know who typed it.",
+    )
+    denied_clusters: list[str] = Field(
+        default_factory=list, description="Clusters to leave out although the decision is APPROVE or CLUSTER."
+    )
+    schema_title: ClassVar[str] = "Signing decision"
+
+
+def ask_for_decision(requests: list[PendingRequest], patience: timedelta) -> SigningDecision:
+    """Show the requests and suspend the flow run until somebody decides.
+
+    Only in a deployed top-level flow with `persist_result=True`: nothing else can be suspended.
+
+    Raises:
+        InputError: The wait would outlive the requests.
+        DecisionError: The answer names a cluster that was not shown.
+    """
+    if not timedelta(0) < patience <= LONGEST_WAIT:
+        raise InputError(
+            "ask for a decision",
+            "decision_deadline",
+            f"more than 0 and at most {LONGEST_WAIT}",
+            str(patience),
+        )
+    digest = wave_digest(requests)
+    create_markdown_artifact(
+        show_requests(requests, digest),
+        key="certificate-requests",
+        description="Requests that wait for a decision",
+    )
+    answer = suspend_flow_run(
+        wait_for_input=SigningDecision.with_initial_data(description=show_requests(requests, digest)),
+        timeout=int(patience.total_seconds()),
+        key=f"sign-{run_count()}-{digest[:16]}",
+    )
+    unknown = set(answer.denied_clusters) - {request.cluster for request in requests}
+    if unknown:
+        raise DecisionError(
+            "carry the decision out",
+            "denied_clusters",
+            "names of clusters that were shown",
+            ", ".join(sorted(unknown)),
+            "Nothing was signed. Run the flow again and answer with one of the names shown.",
+        )
+    return answer
+
+
+def run_count() -> int:
+    """How often this flow run was started; a resume is no new start."""
+    context = get_run_context()
+    flow_run = getattr(context, "flow_run", None)
+    return int(flow_run.run_count) if flow_run is not None else 0
+
+
+def show_requests(requests: list[PendingRequest], digest: str) -> str:
+    """Markdown for the approver: everything that will be signed, per cluster (R14)."""
+    parts = [f"# Certificates to sign\n\nDecision is bound to `{digest}`.\n"]
+    parts += [_show(request) for request in requests]
+    return "\n".join(parts)
+
+
+def _show(request: PendingRequest) -> str:
+    shown = request.shown
+    rows = {
+        "cluster": f"{request.cluster} (kube-system uid {request.cluster_uid})",
+        "request": f"{shown.name} (uid {shown.uid})",
+        "request SHA-256": shown.digest,
+        "subject": request.subject,
+        "names": ", ".join(request.dns_names),
+        "key": f"{request.key}, SPKI SHA-256 {request.spki_sha256}",
+        "usages": ", ".join(shown.usages),
+        "signer": shown.signer_name,
+        "requester": shown.requester,
+        "validity": f"{request.validity.days} days, never longer than the CA's",
+        "replaces": request.replaces or "nothing: the operator is not installed yet",
+    }
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    return f"\n## {request.cluster}\n\n| | |\n|---|---|\n" + "\n".join(lines) + "\n"
