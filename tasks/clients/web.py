@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -326,6 +327,7 @@ def _untrusted_certificate(error: BaseException) -> str | None:
     return None
 
 
+@lru_cache(maxsize=16)  # Reading the public authorities takes longer than a request.
 def _ssl_context(ca_certificates: str) -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     if ca_certificates:

@@ -177,7 +177,8 @@ class RegistryClient:
         credentials = self._access.credentials
         if isinstance(credentials, TokenCredentials):
             return None
-        if "bearer" in challenges:
+        # A bearer challenge without a realm wants a token that was given out elsewhere.
+        if "bearer" in challenges and challenges["bearer"].parameters.get("realm"):
             authorization = self._fetch_token(reference, request, challenges["bearer"])
         elif "basic" in challenges and isinstance(credentials, BasicCredentials):
             authorization = credentials.header()
