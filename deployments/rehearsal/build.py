@@ -130,12 +130,11 @@ class _Run:
         def progress() -> str:
             compiled = _count_lines(self.log, "") - _count_lines(self.log, _DOWNLOADING)
             linked = sum(output.exists() for output in outputs)
-            cached = "the rest was compiled before" if linked else ""
-            counts = (
-                f"{compiled} of {packages} packages compiled",
-                f"{linked} of {len(outputs)} programs linked",
+            return (
+                # What Go's build cache holds is not compiled again and not counted.
+                f"{compiled} of at most {packages} packages compiled, "
+                f"{linked} of {len(outputs)} programs linked"
             )
-            return ", ".join(filter(None, (counts[0], cached, counts[1])))
 
         self._follow(process, progress)
 

@@ -16,7 +16,6 @@ from tasks.core.errors import ClusterForbiddenError
 from tasks.core.manifests import Manifest, ObjectRef
 
 pytestmark = pytest.mark.cluster
-pytest_plugins = ("tests.support.control_planes",)
 
 
 @pytest.fixture

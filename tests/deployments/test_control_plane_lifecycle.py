@@ -25,11 +25,10 @@ from deployments.rehearsal.processes import ProgramError
 from deployments.rehearsal.programs import Programs
 from tasks.core.errors import ClusterUnavailableError, InputError
 from tasks.core.manifests import Manifest, ObjectRef
+from tests.support.control_planes import FreshControlPlane
 
 pytestmark = pytest.mark.cluster
-pytest_plugins = ("tests.support.control_planes",)
 
-Start = Callable[..., ControlPlane]
 ProcessesOf = Callable[[Path], list[int]]
 
 MARK: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mark"}}
@@ -47,7 +46,7 @@ def wait_for_the_end_of(pids: list[int]) -> None:
 
 
 def test_two_control_planes_know_nothing_of_each_other(
-    control_plane: ControlPlane, fresh_control_plane: Start
+    control_plane: ControlPlane, fresh_control_plane: FreshControlPlane
 ) -> None:
     second = fresh_control_plane()
 
@@ -78,7 +77,9 @@ def test_a_number_without_a_service_range_is_refused(programs: Programs, tmp_pat
         start_control_plane(programs, tmp_path / "new", number)
 
 
-def test_stopping_leaves_no_process(fresh_control_plane: Start, processes_of: ProcessesOf) -> None:
+def test_stopping_leaves_no_process(
+    fresh_control_plane: FreshControlPlane, processes_of: ProcessesOf
+) -> None:
     control_plane = fresh_control_plane()
     assert len(processes_of(control_plane.folder)) == 5
 
@@ -88,7 +89,9 @@ def test_stopping_leaves_no_process(fresh_control_plane: Start, processes_of: Pr
 
 
 def test_a_wrong_flag_is_shown_with_the_program_that_refused_it(
-    fresh_control_plane: Start, processes_of: ProcessesOf, tmp_path_factory: pytest.TempPathFactory
+    fresh_control_plane: FreshControlPlane,
+    processes_of: ProcessesOf,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     settings = ControlPlaneSettings(extra_flags={Part.SCHEDULER: ["--no-such-flag"]})
 
@@ -105,7 +108,9 @@ def listener() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-def test_a_port_that_is_taken_is_shown_with_the_program_that_wanted_it(fresh_control_plane: Start) -> None:
+def test_a_port_that_is_taken_is_shown_with_the_program_that_wanted_it(
+    fresh_control_plane: FreshControlPlane,
+) -> None:
     with listener() as port:
         flags = ["--bind-address=127.0.0.1", f"--secure-port={port}"]
         settings = ControlPlaneSettings(extra_flags={Part.API_SERVER: flags})
@@ -150,7 +155,7 @@ def test_asking_the_command_line_to_stop_leaves_no_process(
     assert processes_of(folder) == []
 
 
-def test_it_outlives_the_thread_that_started_it(fresh_control_plane: Start) -> None:
+def test_it_outlives_the_thread_that_started_it(fresh_control_plane: FreshControlPlane) -> None:
     started: list[ControlPlane] = []
     thread = Thread(target=lambda: started.append(fresh_control_plane()))
     thread.start()
@@ -159,7 +164,7 @@ def test_it_outlives_the_thread_that_started_it(fresh_control_plane: Start) -> N
     assert started[0].client().read_text("/readyz") == "ok"
 
 
-def test_an_outage_of_the_api_server_loses_nothing(fresh_control_plane: Start) -> None:
+def test_an_outage_of_the_api_server_loses_nothing(fresh_control_plane: FreshControlPlane) -> None:
     control_plane = fresh_control_plane()
     control_plane.client().create(MARK)
 
@@ -171,7 +176,7 @@ def test_an_outage_of_the_api_server_loses_nothing(fresh_control_plane: Start) -
     assert control_plane.client().get(MARK_REF) is not None
 
 
-def test_an_outage_of_etcd_loses_nothing(fresh_control_plane: Start) -> None:
+def test_an_outage_of_etcd_loses_nothing(fresh_control_plane: FreshControlPlane) -> None:
     control_plane = fresh_control_plane()
     control_plane.client().create(MARK)
 
@@ -185,7 +190,7 @@ def test_a_program_that_is_not_part_of_it_cannot_be_restarted(control_plane: Con
         control_plane.restart("kubelet")
 
 
-def test_api_servers_of_one_control_plane_share_its_objects(fresh_control_plane: Start) -> None:
+def test_api_servers_of_one_control_plane_share_its_objects(fresh_control_plane: FreshControlPlane) -> None:
     control_plane = fresh_control_plane(ControlPlaneSettings(api_servers=2))
 
     control_plane.client(index=0).create(MARK)

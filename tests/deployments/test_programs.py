@@ -9,8 +9,6 @@ from deployments.rehearsal.recipes import RECIPES, Recipe
 from deployments.rehearsal.toolchain import wheel_version
 from tasks.core.errors import PrerequisiteError
 
-pytest_plugins = ("tests.support.control_planes",)
-
 
 def numbers(version: str) -> list[int]:
     return [int(number) for number in version.split(".")]

@@ -1,4 +1,4 @@
-"""Fixtures for tests that need a real control plane. Register them with `pytest_plugins`, do not import them.
+"""Fixtures for tests that need a real control plane. tests/conftest.py registers them.
 
 `control_plane` is one for the whole test run, started when the first test asks for it: tests that use it make
 objects in namespaces of their own. `fresh_control_plane` starts one for a single test.
