@@ -31,7 +31,7 @@ from tests.support.release_server import NO_PAUSES, access, deadline
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ReleaseServer]:
-    with ReleaseServer(olm_crds={}, bundle=bundle_files()) as running:
+    with ReleaseServer(bundle=bundle_files()) as running:
         yield running
 
 

@@ -10,24 +10,24 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
-import yaml
 from typing_extensions import override
 
 from deployments.rehearsal.bundle.writing import bundle_files, bundle_labels
-from deployments.rehearsal.programs import OlmVersion, module_folder
+from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.releases.exchange import Reply, SeenRequest
+from deployments.rehearsal.releases.files import (
+    METRICS_SERVER_PATH,
+    ReleaseFiles,
+    crds_from_modules,
+    olm_path,
+)
 from deployments.rehearsal.releases.listing import REPOSITORY, releases
-from deployments.rehearsal.releases.metrics_server import metrics_server_objects
-from deployments.rehearsal.releases.olm_objects import olm_objects
 from deployments.rehearsal.releases.registry import Registry, RegistryLogin
 from deployments.rehearsal.releases.repositories import RepositoryName, Tag, bundle_repositories
-from tasks.core.manifests import Manifest, sha256_hex
+from tasks.core.manifests import sha256_hex
 
-METRICS_SERVER_VERSION = "0.8.0"
 _ADDRESS = "127.0.0.1"
 _STORAGE_ADDRESS = "127.0.0.2"
-_API_MODULE = "github.com/operator-framework/api"
-_API_VERSIONS = {OlmVersion.V0_46_0: "v0.45.0", OlmVersion.V0_20_0: "v0.11.0"}
 _LISTING_PATH = f"/repos/{REPOSITORY}/releases"
 
 
@@ -43,20 +43,20 @@ class ReleaseServer:
     """Stands in for the hosts outside: release downloads, a container registry, the GitHub API.
 
     Args:
-        olm_crds: The CRD files of each OLM release that is served; None: those of the Go module cache.
+        olm_crds: Finds the CRD files of an OLM release when they are first asked for.
         bundle: The operator's bundle by path; None: the rehearsal's own.
     """
 
     def __init__(
         self,
-        olm_crds: Mapping[OlmVersion, Sequence[Path]] | None = None,
+        olm_crds: Callable[[OlmVersion], Sequence[Path]] = crds_from_modules,
         bundle: Mapping[str, bytes] | None = None,
     ) -> None:
         self.login = RegistryLogin()
         """What the private repositories take."""
         self.seen: list[SeenRequest] = []
         """Every request, in the order of their arrival."""
-        self._files = _release_files(olm_crds if olm_crds is not None else crds_from_modules())
+        self._files = ReleaseFiles(olm_crds)
         own = {path: content.encode() for path, content in bundle_files().items()}
         files = own if bundle is None else bundle
         self._repositories = bundle_repositories(files, bundle_labels())
@@ -126,15 +126,18 @@ class ReleaseServer:
         Raises:
             KeyError: There is none.
         """
-        return ReleasedFile(self.url + path, sha256_hex(self._files[path]))
+        content = self._files.find(path)
+        if content is None:
+            raise KeyError(path)
+        return ReleasedFile(self.url + path, sha256_hex(content))
 
     def olm_file(self, version: OlmVersion, name: str) -> ReleasedFile:
         """`crds.yaml` or `olm.yaml` of a release."""
-        return self.file(f"/olm/{version.value}/{name}")
+        return self.file(olm_path(version, name))
 
     def metrics_server_file(self) -> ReleasedFile:
         """The manifest of the metrics server."""
-        return self.file(f"/metrics-server/v{METRICS_SERVER_VERSION}/high-availability.yaml")
+        return self.file(METRICS_SERVER_PATH)
 
     def image(self, repository: RepositoryName = RepositoryName.PUBLIC, tag: str = Tag.INDEX) -> str:
         """A reference to the bundle image in one of the repositories."""
@@ -146,34 +149,12 @@ class ReleaseServer:
 
     def _reply(self, request: SeenRequest) -> Reply:
         self.seen.append(request)
-        if request.path in self._files:
-            return Reply(200, self._files[request.path], {"Content-Type": "application/yaml"})
+        content = self._files.find(request.path)
+        if content is not None:
+            return Reply(200, content, {"Content-Type": "application/yaml"})
         if request.path == _LISTING_PATH:
             return _listing(request)
         return self._registry.answer(request) or Reply(404, b"nothing here")
-
-
-def crds_from_modules() -> dict[OlmVersion, tuple[Path, ...]]:
-    """The CRD files of both OLM releases, out of the Go module cache."""
-    return {
-        version: tuple(sorted((module_folder(_API_MODULE, tag) / "crds").glob("*.yaml")))
-        for version, tag in _API_VERSIONS.items()
-    }
-
-
-def _release_files(olm_crds: Mapping[OlmVersion, Sequence[Path]]) -> dict[str, bytes]:
-    metrics_server = f"/metrics-server/v{METRICS_SERVER_VERSION}/high-availability.yaml"
-    files = {metrics_server: _yaml(metrics_server_objects())}
-    for version, paths in olm_crds.items():
-        files[f"/olm/{version.value}/crds.yaml"] = b"\n---\n".join(path.read_bytes() for path in paths)
-        files[f"/olm/{version.value}/olm.yaml"] = _yaml(olm_objects(version))
-    return files
-
-
-def _yaml(objects: list[Manifest]) -> bytes:
-    # A copy through JSON has no shared parts, which YAML would write as anchors.
-    copies = [json.loads(json.dumps(manifest)) for manifest in objects]
-    return yaml.safe_dump_all(copies, sort_keys=False, explicit_start=True).encode()
 
 
 def _listing(request: SeenRequest) -> Reply:
