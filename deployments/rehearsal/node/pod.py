@@ -1,0 +1,268 @@
+"""One pod on the node: a thread that brings it up, reports its status, and takes it down again."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from deployments.rehearsal.node.api import NodeApi
+from deployments.rehearsal.node.container import NEVER, BackOff, Container, ContainerHost
+from deployments.rehearsal.node.launching import Sandbox
+from deployments.rehearsal.node.podfiles import base_environment, system_files, token_request
+from deployments.rehearsal.node.proxy import ServiceProxy
+from deployments.rehearsal.node.runnables import ProgramImages
+from deployments.rehearsal.node.states import ContainerReport, PodReport, Terminated, Waiting
+from deployments.rehearsal.node.volumes import MountError, PodVolumes
+from tasks.core.errors import ClusterError
+from tasks.core.manifests import Manifest, ObjectRef
+
+_RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What can be chosen about a node.
+
+    Attributes:
+        refresh_delay: Between a change of a Secret or ConfigMap and the change of its files; a kubelet needs
+            up
+            to two minutes.
+        stop_grace: How long a program may take to end after SIGTERM, however long its pod allows.
+        back_off: Between restarts of a crashing program.
+    """
+
+    refresh_delay: timedelta = timedelta(0)
+    stop_grace: timedelta = timedelta(seconds=2)
+    back_off: BackOff = field(default_factory=BackOff)
+
+
+@dataclass(frozen=True)
+class PodHost:
+    """What a pod needs of its node.
+
+    Attributes:
+        api: The API server.
+        folder: Holds the folders of all pods.
+        host_ip: The node's address.
+        api_address: Where programs find the API server: host and port.
+        images: The programs behind the images.
+        settings: What was chosen.
+        proxy: Connects pods with the rest of the cluster.
+    """
+
+    api: NodeApi
+    folder: Path
+    host_ip: str
+    api_address: tuple[str, int]
+    images: ProgramImages
+    settings: NodeSettings
+    proxy: ServiceProxy
+
+
+class PodWorker(threading.Thread):
+    """Runs one pod until it is deleted.
+
+    Args:
+        pod: The pod as it was when it was bound to the node.
+        address: Its IP.
+        host: The node.
+        on_end: Called from its thread when nothing of it is left.
+    """
+
+    def __init__(
+        self, pod: Manifest, address: str, host: PodHost, on_end: "Callable[[PodWorker], None]"
+    ) -> None:
+        metadata = pod["metadata"]
+        super().__init__(name=f"pod {metadata['namespace']}/{metadata['name']}", daemon=True)
+        self.address = address
+        self.uid: str = metadata["uid"]
+        self.folder = host.folder / f"{metadata['namespace']}_{metadata['name']}_{self.uid[:8]}"
+        self.ref = ObjectRef("v1", "Pod", metadata["name"], metadata["namespace"])
+        self._host = host
+        self._on_end = on_end
+        self._pod = pod
+        self._volumes = PodVolumes(pod, self.folder / "volumes", host.api.client.get, self._make_token)
+        self._containers: tuple[Container, ...] = ()
+        self._started_at = _now()
+        self._waiting_for_volumes = True
+        self._refresh_at = 0.0
+        self._reported: Manifest = {}
+        self._warned: set[tuple[str, str]] = set()
+        self._deleted = threading.Event()
+        self._wake = threading.Event()
+
+    @property
+    def pod(self) -> Manifest:
+        """The pod as the API server last showed it."""
+        return self._pod
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be sent traffic."""
+        containers = self._containers
+        deleted = self._deleted.is_set()
+        return bool(containers) and not deleted and all(each.report().ready for each in containers)
+
+    @property
+    def sandbox(self) -> Sandbox | None:
+        """The network of its first program; None when nothing runs."""
+        return next((each.sandbox for each in self._containers if each.sandbox), None)
+
+    def update(self, pod: Manifest) -> None:
+        """Take in a change of the pod; a deletion starts its end."""
+        self._pod = pod
+        if pod["metadata"].get("deletionTimestamp"):
+            self.delete()
+
+    def delete(self) -> None:
+        """Start its end. Returns at once; `join` waits for it."""
+        self._deleted.set()
+        self._wake.set()
+
+    def object_changed(self, ref: ObjectRef) -> None:
+        """A Secret or ConfigMap has changed: refresh the volumes if they come from it."""
+        if ref in self._volumes.references():
+            self._refresh_at = time.monotonic() + self._host.settings.refresh_delay.total_seconds()
+        self._wake.set()
+
+    @override
+    def run(self) -> None:
+        """Bring it up, look after it, take it down."""
+        self.folder.mkdir(parents=True, mode=0o700)
+        while not self._deleted.is_set():
+            self._wake.clear()
+            due = self._careful_step()
+            self._wake.wait(None if due == NEVER else due)
+        self._take_down()
+
+    def _careful_step(self) -> float:
+        try:
+            due = self._step()
+        except ClusterError:
+            due = _RETRY_SECONDS
+        return min(due, self._report())
+
+    def _step(self) -> float:
+        due = self._look_after_volumes()
+        if self._waiting_for_volumes:
+            return due
+        before = self._network_state()
+        due = min([due, *(each.step() for each in self._containers)])
+        if self._network_state() != before:
+            self._host.proxy.pods_changed()
+        return due
+
+    def _network_state(self) -> tuple[object, ...]:
+        return (self.ready, *(each.sandbox for each in self._containers))
+
+    def _look_after_volumes(self) -> float:
+        wait = self._refresh_at - time.monotonic()
+        if wait > 0:
+            return wait
+        try:
+            self._volumes.write()
+        except MountError as error:
+            self._warn("FailedMount", str(error))
+            self._refresh_at = time.monotonic() + _RETRY_SECONDS
+            return _RETRY_SECONDS
+        self._refresh_at = NEVER
+        if self._waiting_for_volumes:
+            self._waiting_for_volumes = False
+            self._containers = self._make_containers()
+        return NEVER
+
+    def _make_containers(self) -> tuple[Container, ...]:
+        host = ContainerHost(
+            pod=self._with_address(),
+            address=self.address,
+            folder=self.folder,
+            volumes=self._volumes,
+            system_files=system_files(self.folder / "etc", self.ref, self.address),
+            base_environment=base_environment(self.ref.name, self._host.api_address),
+            images=self._host.images,
+            read=self._host.api.client.get,
+            back_off=self._host.settings.back_off,
+            proxy=self._host.proxy,
+            wake=self._wake.set,
+            warn=self._warn,
+        )
+        return tuple(Container(each, host) for each in self._pod["spec"]["containers"])
+
+    def _with_address(self) -> Manifest:
+        status = {**self._pod.get("status", {}), "podIP": self.address, "hostIP": self._host.host_ip}
+        return {**self._pod, "status": status}
+
+    def _make_token(self, pod: Manifest, source: Mapping[str, Any]) -> str:
+        account = pod["spec"].get("serviceAccountName") or "default"
+        return self._host.api.request_token(self.ref.namespace, account, token_request(pod, source))
+
+    def _warn(self, reason: str, message: str) -> None:
+        # A kubelet counts repetitions; here the first one is enough.
+        if (reason, message) in self._warned:
+            return
+        self._warned.add((reason, message))
+        self._host.api.emit_event(self._pod, reason, message)
+
+    def _report(self) -> float:
+        """Write the status when it has changed. Returns when to try again, if that failed."""
+        status = self._status()
+        if status == self._reported:
+            return NEVER
+        try:
+            self._host.api.client.patch(self.ref, {"status": status}, subresource="status")
+        except ClusterError as error:
+            return _RETRY_SECONDS if error.retryable else NEVER
+        self._reported = status
+        return NEVER
+
+    def _status(self) -> Manifest:
+        spec = self._pod["spec"]
+        reports = [each.report() for each in self._containers] or [
+            ContainerReport(each["name"], each["image"], Waiting()) for each in spec["containers"]
+        ]
+        before = {each["type"]: each for each in self._known_conditions()}
+        report = PodReport(
+            started_at=self._started_at,
+            host_ip=self._host.host_ip,
+            containers=reports,
+            init_containers=self._init_containers(),
+            pod_ip="" if self._waiting_for_volumes else self.address,
+            restarts_always=spec.get("restartPolicy", "Always") == "Always",
+            conditions_before=before,
+        )
+        return report.to_json(self.uid, _now())
+
+    def _known_conditions(self) -> list[Manifest]:
+        reported: list[Manifest] = self._reported.get("conditions") or []
+        return reported or self._pod.get("status", {}).get("conditions") or []
+
+    def _init_containers(self) -> list[ContainerReport]:
+        """Init containers are not run: they end well at once."""
+        specs = self._pod["spec"].get("initContainers") or []
+        if self._waiting_for_volumes:
+            return [ContainerReport(each["name"], each["image"], Waiting()) for each in specs]
+        done = Terminated(0, self._started_at, self._started_at)
+        return [ContainerReport(each["name"], each["image"], done, ready=True) for each in specs]
+
+    def _take_down(self) -> None:
+        self._host.proxy.pods_changed()
+        allowed = timedelta(seconds=self._pod["spec"].get("terminationGracePeriodSeconds", 30))
+        for container in self._containers:
+            container.stop(min(allowed, self._host.settings.stop_grace))
+        if self._pod["metadata"].get("deletionTimestamp"):
+            # When the API server is gone, the pod stays there; that does no harm to the machine.
+            with suppress(ClusterError):
+                self._host.api.delete_pod(self.ref.namespace, self.ref.name, self.uid)
+        shutil.rmtree(self.folder / "volumes", ignore_errors=True)
+        self._on_end(self)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
