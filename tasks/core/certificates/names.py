@@ -73,13 +73,18 @@ class WebhookTarget:
 
     @property
     def permitted_subtrees(self) -> tuple[str, ...]:
-        """The narrowest name constraints of a CA that still admit every name of this target.
+        """Narrow name constraints of a CA that still admit every name of this target.
 
-        A CA that is constrained to `<service>.<namespace>` alone fails: the other names do not end with that.
+        `<service>.<namespace>` alone would refuse the longer names, which do not end with it; the namespace
+        alone would do for the short name, but linters refuse a constraint of one label.
         """
         namespace = self.namespace
         domains = dict.fromkeys((OLM_CLUSTER_DOMAIN, self.cluster_domain))
-        return (namespace, f"{namespace}.svc", *(f"{namespace}.svc.{domain}" for domain in domains))
+        return (
+            *(f"{service}.{namespace}" for service in self.services),
+            f"{namespace}.svc",
+            *(f"{namespace}.svc.{domain}" for domain in domains),
+        )
 
 
 def server_name(service: str, namespace: str) -> str:

@@ -49,7 +49,7 @@ def test_another_cluster_domain_adds_names_because_olm_knows_only_its_own() -> N
         "webhook.mesh.svc.corp.example",
     )
     assert target.permitted_subtrees == (
-        "mesh",
+        "webhook.mesh",
         "mesh.svc",
         "mesh.svc.cluster.local",
         "mesh.svc.corp.example",
