@@ -85,7 +85,11 @@ def observe_operator(client: ClusterClient, profile: OperatorProfile, namespace:
         services=_by_name(client.list_objects("v1", "Service", namespace)),
         slices=tuple(client.list_objects("discovery.k8s.io/v1", "EndpointSlice", namespace)),
         pods=tuple(client.list_objects("v1", "Pod", namespace)),
-        objects={(ref.kind, ref.name): live for ref in objects if (live := found[ref]) is not None},
+        objects={
+            (ref.kind, ref.name): frozenset(live.get("data") or {})
+            for ref in objects
+            if (live := found[ref]) is not None
+        },
     )
 
 

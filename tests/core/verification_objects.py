@@ -159,7 +159,7 @@ def healthy(profile: OperatorProfile = OSOK) -> OperatorObservation:
         services={name: service(name) for name in profile.service_names},
         slices=tuple(endpoint_slice(name, True) for name in profile.service_names),  # noqa: FBT003 - variadic
         pods=(pod("manager-1", f"{profile.deployment}-5d9c"),),
-        objects={(one.kind, one.name): frozenset(one.keys) for one in profile.objects},
+        objects={(one.kind, one.name): frozenset(one.data_keys) for one in profile.objects},
     )
 
 

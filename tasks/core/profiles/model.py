@@ -32,7 +32,8 @@ class RequiredObject(BaseModel):
     kind: str = Field(description="Secret or ConfigMap", pattern=r"^(Secret|ConfigMap)$")
     name: str = Name
     origin: ObjectOrigin = Field(description="OLM, BUNDLE or USER")
-    keys: tuple[str, ...] = Field(default=(), description="Keys that the operator reads")
+    # Not `keys`: Prefect opens models with dict(), which takes an attribute of that name for the method.
+    data_keys: tuple[str, ...] = Field(default=(), description="Keys that the operator reads")
     optional: bool = Field(default=False, description="Whether the pods start without it")
 
 

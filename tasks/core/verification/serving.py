@@ -163,18 +163,17 @@ def _check_selector(
     found = ", ".join(f"{pod.name} ({pod.owner})" for pod in foreign)
     next_step = (
         f"{_labels_text(selector)} is a label that many operators share: run this operator in a namespace "
-        "of its "
-        "own, or webhook calls go to the wrong pod and fail."
+        "of its own, or webhook calls go to the wrong pod and fail."
     )
     return Finding(Check.SERVICE_SELECTOR, "R4", ref, FindingState.FAIL, wanted, found, next_step)
 
 
 def _check_required_object(namespace: str, wanted: RequiredObject, keys: frozenset[str] | None) -> Finding:
     ref = ObjectRef("v1", wanted.kind, wanted.name, namespace)
-    expected = f"keys {', '.join(wanted.keys)}" if wanted.keys else "present"
+    expected = f"keys {', '.join(wanted.data_keys)}" if wanted.data_keys else "present"
     if keys is None and wanted.optional:
         return Finding(Check.REQUIRED_OBJECT, "", ref, FindingState.PASS, f"{expected} (optional)", "absent")
-    missing = [key for key in wanted.keys if key not in (keys or frozenset())]
+    missing = [key for key in wanted.data_keys if key not in (keys or frozenset())]
     if keys is not None and not missing:
         return Finding(Check.REQUIRED_OBJECT, "", ref, FindingState.PASS, expected, "present")
     found = "no such object" if keys is None else f"without {', '.join(missing)}"
