@@ -142,8 +142,7 @@ def _not_asked(result: CallResult) -> Finding:
     else:
         next_step = (
             "The API server refused the sample before it asked the webhook: check the permissions of the "
-            "account, "
-            "and that the CRD is the profile's."
+            "account, and that the CRD is the profile's."
         )
     return _finding(result, FindingState.UNKNOWN, result.message, next_step)
 

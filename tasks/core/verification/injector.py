@@ -24,8 +24,7 @@ _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _ANSWERED = "200"
 _REPAIR = (
     "The API server cannot call the injector and lets pods pass without a sidecar: compare its caBundle "
-    "with the "
-    "Secret's olmCAKey, and look at the Service and its endpoints (R22)."
+    "with the Secret's olmCAKey, and look at the Service and its endpoints (R22)."
 )
 
 

@@ -45,13 +45,11 @@ _TEXTS: tuple[tuple[str, CallProblem], ...] = (
 _NEXT_STEPS: dict[CallProblem, str] = {
     CallProblem.UNKNOWN_AUTHORITY: (
         "The served certificate does not chain to the caBundle: compare olmCAKey in the Secret with the "
-        "caBundle, "
-        "and see whether the pod serves the Secret's certificate already (R22)."
+        "caBundle, and see whether the pod serves the Secret's certificate already (R22)."
     ),
     CallProblem.WRONG_NAME: (
         "The certificate lacks the name <service>.<namespace>.svc, which the API server asks for: issue "
-        "it with "
-        "all three names of each Service (R12)."
+        "it with all three names of each Service (R12)."
     ),
     CallProblem.NO_NAMES: (
         "The certificate has no DNS names; the common name is not looked at: issue it anew (R12)."
@@ -66,13 +64,11 @@ _NEXT_STEPS: dict[CallProblem, str] = {
     ),
     CallProblem.TIMEOUT: (
         "The webhook does not answer in time: look at the pod, at NetworkPolicies, and whether the "
-        "control plane "
-        "may reach the nodes on port 9443."
+        "control plane may reach the nodes on port 9443."
     ),
     CallProblem.SERVICE_NOT_FOUND: (
         "The Service is gone or has no such port; OLM 0.20 deletes and recreates it while it reinstalls. "
-        "If it "
-        "stays so, look at the ClusterServiceVersion."
+        "If it stays so, look at the ClusterServiceVersion."
     ),
     CallProblem.NO_ENDPOINTS: "No pod of the operator is ready: look at its waiting reason.",
     CallProblem.NO_HANDLER: "The server behind the Service does not know the path: look whose pod answers.",

@@ -25,8 +25,7 @@ CA_KEY = "olmCAKey"
 _SHOWN_DIGITS = 16
 _REPAIR = (
     "A patch of the Secret alone never reaches the caBundles: bring both together, or let OLM install "
-    "the webhooks "
-    "anew (patch the CSV's status to phase Pending)."
+    "the webhooks anew (patch the CSV's status to phase Pending)."
 )
 
 

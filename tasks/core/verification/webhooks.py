@@ -218,8 +218,7 @@ def _check_scope(webhook: ExpectedWebhook, runbook: str, found: RegisteredWebhoo
         timeout = entry.get("timeoutSeconds", 10)
         found_text = (
             "called for every pod of the cluster (OLM drops the selector of the operator's sources); "
-            "while it "
-            f"does not answer, each new pod waits up to {timeout} s"
+            f"while it does not answer, each new pod waits up to {timeout} s"
         )
     return Finding(Check.WEBHOOK_SCOPE, runbook, found.ref, FindingState.PASS, expected, found_text)
 
