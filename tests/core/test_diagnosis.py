@@ -286,6 +286,14 @@ def test_a_service_that_selects_anothers_pods_is_a_cause() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", [f"{DEPLOYMENT}-service", "unrelated"])
+def test_a_service_that_selects_the_operator_only_is_none(name: str) -> None:
+    """R4."""
+    service = thing("v1", "Service", name, spec={"selector": {"control-plane": "controller-manager"}})
+    observed = observe(csvs=(csv("Succeeded"),), services=(service,), pods=(operator_pod(),))
+    assert kinds(observed) == []
+
+
 REF = ObjectRef("v1", "Pod", "x", NS)
 
 

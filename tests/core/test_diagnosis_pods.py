@@ -233,3 +233,17 @@ def test_the_operators_pods_are_unknown_before_there_is_a_csv() -> None:
 
 def test_the_namespace_of_the_installation_is_the_one_of_its_pods() -> None:
     assert diagnose(pods(operator_pod(crashed())))[0].subject.namespace == NS
+
+
+def test_a_pod_of_olm_that_is_refused_is_a_cause() -> None:
+    failure = condition("ReplicaFailure", "True", "FailedCreate", VIOLATION)
+    refused = thing(
+        "apps/v1",
+        "Deployment",
+        "olm-operator",
+        "olm",
+        {"generation": 1},
+        spec={},
+        status={"conditions": [failure]},
+    )
+    assert kinds(observe(deployments=(refused,))) == [CauseKind.OLM_UNHEALTHY, CauseKind.POD_SECURITY]

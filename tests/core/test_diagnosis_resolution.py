@@ -216,3 +216,13 @@ def test_a_subscription_that_olm_never_looked_at_is_a_cause() -> None:
     """R7."""
     untouched = {**subscription(), "status": {}}
     assert kinds(observe(subscription=untouched)) == [CauseKind.OLM_SILENT]
+
+
+def test_nothing_is_missed_before_the_subscription_exists() -> None:
+    assert kinds(observe(catalogs=())) == []
+
+
+def test_a_healthy_neighbour_is_no_cause() -> None:
+    neighbours = (catalog(), catalog("community", "olm"), BROKEN)
+    observed = observe(subscription=subscription(UNHEALTHY), catalogs=neighbours)
+    assert [c.subject.name for c in diagnose(observed)] == ["operatorhubio-catalog"]

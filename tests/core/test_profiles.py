@@ -321,6 +321,14 @@ def keeper(**metadata: str) -> Manifest:
             "has to have apiVersion and kind",
         ),
         (
+            {
+                "allowed": {"apiVersion": "example.com/v1", "kind": "Keeper"},
+                "denied": keeper(),
+                "denial": "no",
+            },
+            r"has to have metadata\.name",
+        ),
+        (
             {"allowed": {**keeper(), "apiVersion": "other/v1"}, "denied": keeper(), "denial": "no"},
             "apiVersion other/v1 is in none of the rules",
         ),

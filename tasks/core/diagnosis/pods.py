@@ -41,6 +41,26 @@ class PodRole(StrEnum):
     OLM = "OLM"
 
 
+_CRASHES: Mapping[PodRole, tuple[CauseKind, str]] = {
+    PodRole.CATALOG: (
+        CauseKind.CATALOG_CRASH_LOOP,
+        "The catalog program does not start: check its image (an opm of another version?) and log.",
+    ),
+    PodRole.OPERATOR: (
+        CauseKind.OPERATOR_CRASH_LOOP,
+        "The operator does not start: check its credentials Secret and its log.",
+    ),
+    PodRole.UNPACK: (
+        CauseKind.BUNDLE_UNPACK_FAILED,
+        "The bundle cannot be unpacked: check the bundle image and the unpack Job's log.",
+    ),
+    PodRole.OLM: (
+        CauseKind.OLM_UNHEALTHY,
+        "OLM itself does not run: look at the pod's log and install OLM again.",
+    ),
+}
+
+
 def pod_causes(observed: StallObservation) -> Iterator[Cause]:
     """Everything that keeps the pods of the installation, and those of OLM, from running."""
     for pod in observed.pods:
@@ -127,21 +147,8 @@ def _crash(pod: Manifest, role: PodRole, container: Mapping[str, Any]) -> Cause:
         f"container {container.get('name')} ended {container.get('restartCount', 0)} times, last with "
         f"exit code {ended.get('exitCode')} ({ended.get('reason', 'unknown reason')}): {words}"
     )
-    match role:
-        case PodRole.CATALOG:
-            next_step = (
-                "The catalog program does not start: check its image (an opm of another version?) and log."
-            )
-            return Cause(CauseKind.CATALOG_CRASH_LOOP, ref_of(pod), evidence, next_step)
-        case PodRole.OPERATOR:
-            next_step = "The operator does not start: check its credentials Secret and its log."
-            return Cause(CauseKind.OPERATOR_CRASH_LOOP, ref_of(pod), evidence, next_step)
-        case PodRole.UNPACK:
-            next_step = "The bundle cannot be unpacked: check the bundle image and the unpack Job's log."
-            return Cause(CauseKind.BUNDLE_UNPACK_FAILED, ref_of(pod), evidence, next_step)
-        case PodRole.OLM:
-            next_step = "OLM itself does not run: look at the pod's log and install OLM again."
-            return Cause(CauseKind.OLM_UNHEALTHY, ref_of(pod), evidence, next_step)
+    kind, next_step = _CRASHES[role]
+    return Cause(kind, ref_of(pod), evidence, next_step)
 
 
 def _refused_pods(observed: StallObservation) -> Iterator[Cause]:
