@@ -15,9 +15,13 @@ from tasks.clients.registry.access import RegistryAccess
 from tasks.clients.web import is_loopback
 from tasks.core.errors import RegistryError
 
-_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # noqa: S105 - a token of the HTTP grammar
+_TOKEN = r"[A-Za-z0-9!\#$%&'*+.^_`|~-]+"  # noqa: S105 - a token of the HTTP grammar
 _PART = re.compile(
-    rf'\s*,?\s*(?:(?P<key>{_TOKEN})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>{_TOKEN}))|(?P<scheme>{_TOKEN}))'
+    rf"""[\s,]*+ (?:
+        (?P<key>{_TOKEN}) \s*=\s* (?: "(?P<quoted>(?:[^"\\]|\\.)*+)" | (?P<plain>{_TOKEN}) )
+        | (?P<scheme>(?>{_TOKEN})) (?!\s*=)
+    )""",
+    re.VERBOSE,
 )
 _MAX_HEADER_CHARACTERS = 4096
 # Below these names everybody can get a host of their own, so two of them need not belong together.

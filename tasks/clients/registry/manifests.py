@@ -115,13 +115,13 @@ class StoredManifest:
         return layers
 
     def _descriptor(self, entry: Mapping[str, Any], allowed: frozenset[str]) -> Descriptor:
-        media_type, digest, size = entry.get("mediaType"), entry.get("digest"), entry.get("size")
+        media_type, digest, size = str(entry.get("mediaType")), entry.get("digest"), entry.get("size")
         if media_type not in allowed:
-            raise self._error(f"the media type {' or '.join(sorted(allowed))}", repr(media_type)[:100])
+            raise self._error(f"the media type {' or '.join(sorted(allowed))}", media_type[:100])
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise self._error("a size in every descriptor", repr(size)[:100])
         try:
-            return Descriptor(str(media_type), checked_digest(str(digest), self.subject), size)
+            return Descriptor(media_type, checked_digest(str(digest), self.subject), size)
         except InputError as error:
             raise self._error(error.expected, error.found) from error
 
@@ -137,7 +137,7 @@ def read_stored_manifest(body: bytes, content_type: str, digest: str, subject: s
     """
     document = _json_object(body, subject)
     header_type = content_type.partition(";")[0].strip().lower()
-    media_type = document.get("mediaType", header_type)
+    media_type = str(document.get("mediaType", header_type))
     known = INDEX_TYPES | IMAGE_TYPES
     # One document must not be an index to one reader and an image to another (CVE-2021-41190).
     ambiguous = "manifests" in document and ("layers" in document or "config" in document)
@@ -146,10 +146,10 @@ def read_stored_manifest(body: bytes, content_type: str, digest: str, subject: s
             _ATTEMPTED,
             subject,
             "one image manifest or index of the OCI or Docker (schema 2) kind",
-            f"Content-Type {header_type[:80]!r}, mediaType {str(media_type)[:80]!r}"
+            f"Content-Type {header_type[:80]!r}, mediaType {media_type[:80]!r}"
             + (", both layers and manifests" if ambiguous else ""),
         )
-    return StoredManifest(subject, str(media_type), digest, document)
+    return StoredManifest(subject, media_type, digest, document)
 
 
 def _json_object(body: bytes, subject: str) -> Mapping[str, Any]:
