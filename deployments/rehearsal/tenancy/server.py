@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from cryptography.hazmat.primitives.asymmetric import rsa
 from typing_extensions import override
 
 from deployments.rehearsal.tenancy.answers import (
@@ -28,6 +29,7 @@ from deployments.rehearsal.tenancy.clusters import ClusterService
 from deployments.rehearsal.tenancy.dump import dump_text
 from deployments.rehearsal.tenancy.faults import Fault, FaultKind, Faults
 from deployments.rehearsal.tenancy.identity import IdentityService
+from deployments.rehearsal.tenancy.sessions import PREFIX
 from deployments.rehearsal.tenancy.signatures import SignedRequest, verify
 from deployments.rehearsal.tenancy.store import Store
 from deployments.rehearsal.tenancy.tokens import NamespaceService, RegistryTokens
@@ -153,7 +155,9 @@ class TenancyServer:
             return self.registry.answer_signed(query.get("scope", ""))
         return self.registry.answer(authorization, query.get("scope", ""))
 
-    def _find_key(self, key_id: str) -> tuple[Any, Caller] | None:
+    def _find_key(self, key_id: str) -> tuple[rsa.RSAPublicKey, Caller] | None:
+        if key_id.startswith(PREFIX):
+            return self.store.sessions.read(key_id.removeprefix(PREFIX), self.store.clock())
         tenancy_id, _, rest = key_id.partition("/")
         tenancy = self.store.tenancies.get(tenancy_id)
         key = tenancy.keys.get(key_id) if tenancy else None

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from deployments.rehearsal.tenancy.answers import Answer, RefusedError, Request, not_found
 from deployments.rehearsal.tenancy.models import Model
+from deployments.rehearsal.tenancy.sessions import SessionTokens
 
 
 @dataclass
@@ -74,6 +75,7 @@ class Store:
     settle: timedelta = timedelta(0)
     clock: Callable[[], datetime] = _utc_now
     tenancies: dict[str, Tenancy] = field(default_factory=dict)
+    sessions: SessionTokens = field(default_factory=SessionTokens)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 

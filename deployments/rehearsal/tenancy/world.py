@@ -72,9 +72,14 @@ class Place:
     signatory: Signatory
 
 
-def add_user(store: Store, tenancy: Tenancy, name: str) -> Signatory:
-    """A user with a new API key."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+def new_api_key() -> rsa.RSAPrivateKey:
+    """A key to sign requests with."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def add_user(store: Store, tenancy: Tenancy, name: str, key: rsa.RSAPrivateKey | None = None) -> Signatory:
+    """A user with an API key, by default a new one."""
+    key = key or new_api_key()
     user_id = store.new_id("user")
     store.put(
         tenancy,
@@ -95,7 +100,7 @@ def _fingerprint(key: rsa.RSAPublicKey) -> str:
     return ":".join(digest[start : start + 2] for start in range(0, 32, 2))
 
 
-def add_tenancy(store: Store, name: str, regions: list[str]) -> Place:
+def add_tenancy(store: Store, name: str, regions: list[str], key: rsa.RSAPrivateKey | None = None) -> Place:
     """A tenancy with a compartment `platform/mesh`, a dynamic group of its nodes, and every right."""
     tenancy = store.add_tenancy(name, regions[0])
     tenancy.regions += [
@@ -104,7 +109,7 @@ def add_tenancy(store: Store, name: str, regions: list[str]) -> Place:
         )
         for region in regions
     ]
-    signatory = add_user(store, tenancy, "operator@example.com")
+    signatory = add_user(store, tenancy, "operator@example.com", key)
     platform = add_compartment(store, tenancy, tenancy.id, "platform")
     mesh = add_compartment(store, tenancy, platform, "mesh")
     rule = f"ANY {{instance.compartment.id = '{mesh}'}}"
