@@ -64,7 +64,11 @@ class PodVolumes:
         return tuple(self._bind(mount, kinds[mount["name"]]) for mount in mounts)
 
     def _volumes(self) -> list[Mapping[str, Any]]:
-        return self._pod["spec"].get("volumes") or []
+        """The volumes that some container mounts; the others are ignored, as a kubelet does."""
+        spec = self._pod["spec"]
+        containers = [*spec["containers"], *(spec.get("initContainers") or [])]
+        used = {mount["name"] for each in containers for mount in each.get("volumeMounts") or []}
+        return [volume for volume in spec.get("volumes") or [] if volume["name"] in used]
 
     def _write_one(self, volume: Mapping[str, Any]) -> None:
         name = volume["name"]
