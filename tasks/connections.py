@@ -11,7 +11,6 @@ from tasks.clients.cluster.connection import connect, connect_in_cluster
 from tasks.core.errors import InputError
 from tasks.core.kubeconfigs import KubeconfigPolicy, KubeconfigRisk, read_kubeconfig
 
-
 B = TypeVar("B", bound=Block)
 
 

@@ -27,6 +27,7 @@ from tasks.core.errors import InputError, ManifestError
 from tasks.core.installation import Installation
 from tasks.core.manifests import Manifest, read_manifests
 from tasks.core.olm_release import OlmManifests, normalised_version, read_release, release_files
+from tasks.core.permissions import AccountNeeds, PermissionStep, required_permissions
 from tasks.core.profiles import BUILT_IN_PROFILES, OperatorProfile, built_in_profile, load_profile
 from tasks.core.references import ImageReference, parse_reference
 from tasks.core.releases import choose_version, newest_supported
@@ -36,6 +37,7 @@ from tasks.core.settings import (
     MetricsServerMode,
     OlmRelease,
     OperatorChoice,
+    VersionChange,
 )
 from tasks.steps import is_retryable
 
@@ -50,6 +52,7 @@ class Sources:
 
     Attributes:
         catalog: What serves the bundle, or the `host:port` of a catalog that runs already.
+        other_olm: What to do where another OLM version is installed.
         metrics_server: Manifests, or None when it is not part of the run.
     """
 
@@ -58,7 +61,21 @@ class Sources:
     installation: Installation
     catalog: CatalogServer | str
     olm: OlmManifests
+    other_olm: VersionChange
     metrics_server: list[Manifest] | None
+
+    @property
+    def needs(self) -> AccountNeeds:
+        """What the accounts have to be allowed to do on every cluster."""
+        namespace = self.installation.namespace
+        return AccountNeeds(
+            fleet=tuple(
+                request
+                for step in (PermissionStep.OPERATOR, PermissionStep.VERIFICATION)
+                for request in required_permissions(step, self.profile, namespace)
+            ),
+            bootstrap=required_permissions(PermissionStep.BOOTSTRAP, self.profile, namespace),
+        )
 
 
 def fetch_sources(operator: OperatorChoice, olm: OlmRelease, metrics: MetricsServerChoice) -> Sources:
@@ -74,6 +91,7 @@ def fetch_sources(operator: OperatorChoice, olm: OlmRelease, metrics: MetricsSer
         ),
         catalog=operator.catalog.address or pin_catalog_server(operator),
         olm=fetch_olm_release(olm),
+        other_olm=olm.other_version,
         metrics_server=fetch_metrics_server(metrics),
     )
 

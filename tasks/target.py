@@ -1,19 +1,30 @@
 """The cluster before anything is written: reachable, supported, and the one that was pinned."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.polling import deadline_at, wait_for
-from tasks.connections import open_cluster
+from tasks.connections import Account, open_cluster
 from tasks.core.errors import ClusterIdentityError, ClusterUnavailableError, PrerequisiteError
 from tasks.core.manifests import ObjectRef
+from tasks.core.permissions import (
+    AccountNeeds,
+    PermissionRequest,
+    cluster_role,
+    is_allowed,
+    missing_permissions,
+    missing_table,
+)
 from tasks.steps import step
 
 OLDEST_KUBERNETES = (1, 25)
 """From there on every API that the manifests use is GA, PodSecurity admission (KEP-2579) included."""
+
+_PARALLEL_REVIEWS = 8
 
 
 @dataclass(frozen=True)
@@ -33,13 +44,14 @@ class Target:
 
 
 @step("check-target")
-def check_target(cluster: KubernetesCluster, until: datetime) -> Target:
-    """Reach the cluster and make sure that it is the pinned one.
+def check_target(cluster: KubernetesCluster, needs: AccountNeeds, until: datetime) -> Target:
+    """Reach the cluster, make sure that it is the pinned one, and that our accounts may do all that follows.
 
     Raises:
         ClusterUnavailableError: It gave no usable answer before the deadline.
         ClusterIdentityError: Another cluster than the pinned one answers under the address.
-        PrerequisiteError: Its version is too old.
+        PrerequisiteError: Its version is too old, or permissions are missing; the message lists all of them
+            with the role to grant.
     """
     client = open_cluster(cluster)
     version = wait_for(
@@ -61,6 +73,11 @@ def check_target(cluster: KubernetesCluster, until: datetime) -> Target:
             "The address leads to another cluster. Correct the block, or its expected_uid if the cluster was "
             "rebuilt on purpose.",
         )
+    _require_permissions(client, needs.fleet, "osok-fleet")
+    if not _has_olm(client):
+        _require_permissions(
+            open_cluster(cluster, Account.BOOTSTRAP), needs.bootstrap, "osok-fleet-bootstrap"
+        )
     return Target(client.name, uid, git_version, who_am_i(client))
 
 
@@ -69,6 +86,26 @@ def who_am_i(client: ClusterClient) -> str:
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {}}
     answer = client.create(review)
     return str((answer.get("status") or {}).get("userInfo", {}).get("username", ""))
+
+
+def _require_permissions(client: ClusterClient, requests: tuple[PermissionRequest, ...], role: str) -> None:
+    with ThreadPoolExecutor(max_workers=_PARALLEL_REVIEWS) as pool:
+        answers = pool.map(lambda request: is_allowed(client.create(request.review())), requests)
+        allowed = dict(zip(requests, answers, strict=True))
+    missing = [request for request in missing_permissions(requests, allowed) if not request.optional]
+    if missing:
+        raise PrerequisiteError(
+            "use the cluster",
+            f"{client.name}: permissions of {who_am_i(client) or 'the account'}",
+            "every permission that the installation needs",
+            f"these missing:\n\n{missing_table(missing)}",
+            f"An administrator grants them with:\n\n{cluster_role(missing, role)}",
+        )
+
+
+def _has_olm(client: ClusterClient) -> bool:
+    ref = ObjectRef("operators.coreos.com/v1alpha1", "ClusterServiceVersion", "packageserver", "olm")
+    return client.get(ref) is not None
 
 
 def _identity(client: ClusterClient) -> str:

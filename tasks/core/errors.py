@@ -75,6 +75,10 @@ class StalledError(FleetError):
     """A stage did not finish inside its deadline; the message carries the cause that was found."""
 
 
+class InstallError(FleetError):
+    """A run ended and not every cluster is as it should be."""
+
+
 class ClusterError(FleetError):
     """The Kubernetes API of a cluster answered with an error."""
 

@@ -95,6 +95,8 @@ def read_release(version: str, crds_yaml: str, olm_yaml: str) -> OlmManifests:
         for manifest in objects
         if manifest["kind"] == "ClusterServiceVersion" and manifest["metadata"]["name"] == "packageserver"
     }
+    for manifest in objects:
+        _normalise_csv_version(manifest)
     wanted = normalised_version(version)
     if found != {wanted}:
         raise ManifestError(
@@ -105,3 +107,10 @@ def read_release(version: str, crds_yaml: str, olm_yaml: str) -> OlmManifests:
             "Do not use OLM's deploy/upstream/quickstart: it is a stale 0.18.3.",
         )
     return OlmManifests(wanted, tuple(crds), tuple(objects))
+
+
+def _normalise_csv_version(manifest: Manifest) -> None:
+    # OLM rewrites spec.version as it parsed it, without the `v` of the releases, and owns the field then.
+    spec = manifest.get("spec") or {}
+    if manifest["kind"] == "ClusterServiceVersion" and "version" in spec:
+        spec["version"] = normalised_version(str(spec["version"]))

@@ -89,6 +89,19 @@ class PermissionRequest:
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
+@dataclass(frozen=True)
+class AccountNeeds:
+    """What the accounts of a cluster's block have to be allowed to do.
+
+    Attributes:
+        fleet: The everyday account.
+        bootstrap: The account that installs OLM; asked for only where OLM is not installed yet.
+    """
+
+    fleet: tuple[PermissionRequest, ...]
+    bootstrap: tuple[PermissionRequest, ...]
+
+
 def is_allowed(answer: Mapping[str, Any]) -> bool:
     """What an answered SelfSubjectAccessReview says."""
     status = answer.get("status") or {}

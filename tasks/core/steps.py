@@ -6,6 +6,7 @@ from enum import Enum
 class InstallStep(Enum):
     """One step on one cluster: its title in reports and its runbook ids."""
 
+    BLOCK = ("Cluster block loaded", ())
     TARGET = ("Cluster reachable, pinned, permissions", ("R1",))
     OLM_CRDS = ("OLM: custom resource definitions", ("R2",))
     OLM_OBJECTS = ("OLM: namespaces, roles, programs", ("R2",))

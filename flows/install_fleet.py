@@ -1,0 +1,105 @@
+"""Takes clusters from nothing to a running, verified operator (R1–R11)."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.connections import load_block
+from tasks.core.errors import FleetError
+from tasks.core.reports import InstallReport
+from tasks.core.settings import Deadlines, MetricsServerChoice, OlmRelease, OperatorChoice
+from tasks.core.steps import InstallStep
+from tasks.metrics_server import ensure_metrics_server
+from tasks.olm import apply_olm_crds, apply_olm_objects, wait_for_olm
+from tasks.operator.catalog import publish_catalog, wait_for_catalog
+from tasks.operator.namespace import prepare_operator_namespace
+from tasks.operator.subscription import (
+    approve_install_plan,
+    ensure_operator_group,
+    subscribe,
+    wait_for_csv_succeeded,
+)
+from tasks.reporting import StepLog, publish_reports, raise_unless_all_installed
+from tasks.sources import Sources, fetch_sources
+from tasks.target import check_target
+from tasks.verification import verify_operator
+
+ClusterNames = Annotated[
+    list[str],
+    Field(min_length=1, description="Names of the OSOK Kubernetes Cluster blocks to install to, in order."),
+]
+
+
+@flow(name="install-fleet", flow_run_name="install-fleet/{clusters}")
+def install_fleet(
+    clusters: ClusterNames,
+    operator: OperatorChoice = OperatorChoice(),
+    olm: OlmRelease = OlmRelease(),
+    metrics_server: MetricsServerChoice = MetricsServerChoice(),
+    deadlines: Deadlines = Deadlines(),
+) -> None:
+    """Install OLM, the operator and optionally the metrics server, and prove that its webhooks answer.
+
+    Clusters are taken one after another; one that fails does not stop the next. Every step reads the cluster
+    first and writes only what is not right yet, so the flow may be run again at any time.
+    """
+    sources = fetch_sources(operator, olm, metrics_server)
+    reports = [install_on_cluster(name, sources, deadlines) for name in clusters]
+    publish_reports(reports)
+    raise_unless_all_installed(reports)
+
+
+def install_on_cluster(name: str, sources: Sources, deadlines: Deadlines) -> InstallReport:
+    """All steps on one cluster; a step that fails ends this cluster and stands in its report."""
+    log = StepLog(name, sources.profile.lifecycle_notice)
+    try:
+        cluster = log.record(InstallStep.BLOCK, load_block, KubernetesCluster, name)
+        log.record(InstallStep.TARGET, check_target, cluster, sources.needs, _until(deadlines.target))
+        install_olm(cluster, sources, log, _until(deadlines.olm))
+        install_operator(cluster, sources, log, _until(deadlines.operator))
+        if sources.metrics_server is not None:
+            until = _until(deadlines.metrics_server)
+            manifests = sources.metrics_server
+            log.record(InstallStep.METRICS_SERVER, ensure_metrics_server, cluster, manifests, until)
+        until = _until(deadlines.verification)
+        namespace = sources.installation.namespace
+        log.record(InstallStep.VERIFICATION, verify_operator, cluster, sources.profile, namespace, until)
+    except FleetError:
+        # The log has the error; the other clusters go on, and the flow fails at its end.
+        return log.report()
+    return log.report()
+
+
+def install_olm(cluster: KubernetesCluster, sources: Sources, log: StepLog, until: datetime) -> None:
+    """R2 and R3."""
+    log.version("OLM", sources.olm.version)
+    log.record(InstallStep.OLM_CRDS, apply_olm_crds, cluster, sources.olm, sources.other_olm, until)
+    log.record(InstallStep.OLM_OBJECTS, apply_olm_objects, cluster, sources.olm)
+    log.record(InstallStep.OLM_HEALTH, wait_for_olm, cluster, sources.olm, until)
+
+
+def install_operator(cluster: KubernetesCluster, sources: Sources, log: StepLog, until: datetime) -> None:
+    """R4 to R7."""
+    installation = sources.installation
+    log.version("Operator", f"{installation.csv} ({sources.bundle.digest or sources.bundle.source})")
+    log.record(
+        InstallStep.NAMESPACE,
+        prepare_operator_namespace,
+        cluster,
+        sources.profile,
+        sources.bundle,
+        installation.namespace,
+    )
+    log.record(InstallStep.CATALOG, publish_catalog, cluster, sources.bundle, installation, sources.catalog)
+    log.record(InstallStep.CATALOG_READY, wait_for_catalog, cluster, installation, until)
+    log.record(InstallStep.OPERATOR_GROUP, ensure_operator_group, cluster, installation)
+    log.record(InstallStep.SUBSCRIPTION, subscribe, cluster, installation)
+    log.record(InstallStep.INSTALL_PLAN, approve_install_plan, cluster, installation, until)
+    log.record(InstallStep.CSV, wait_for_csv_succeeded, cluster, installation, until)
+
+
+def _until(duration: timedelta) -> datetime:
+    return datetime.now(UTC) + duration
