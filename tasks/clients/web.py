@@ -70,7 +70,8 @@ class Pacing:
 
     def pause_before(self, attempt: int, wanted_by_server: timedelta) -> timedelta:
         """How long to wait before attempt 2, 3, …; never shorter than the server asks for."""
-        grown: timedelta = min(self.longest_pause, self.first_pause * 2.0 ** (attempt - 2))
+        doublings = min(attempt - 2, 16)
+        grown: timedelta = min(self.longest_pause, self.first_pause * 2**doublings)
         return max(grown * (1 - self.jitter() / 2), wanted_by_server)
 
 
@@ -201,15 +202,9 @@ class WebReader:
 
     def _redirect_target(self, request: ReadRequest, url: httpx.URL, location: str) -> httpx.URL:
         try:
-            target = url.join(location)
-            check_url(str(target), request.attempted)
-        except (httpx.InvalidURL, InputError) as error:
-            found = error.found if isinstance(error, InputError) else "a malformed address"
-            raise self._refused(request, "a redirect to https", found) from None
-        # A server outside must not send the worker to services that only this machine or its network sees.
-        if _is_internal(target.host) and not is_loopback(url.host):
-            raise self._refused(request, "a redirect to a public host", shown_url(str(target)))
-        return target
+            return redirect_target(url, location, request.attempted)
+        except InputError as error:
+            raise self._refused(request, f"a redirect to {error.expected}", error.found) from None
 
     def _exchange(self, request: ReadRequest, url: httpx.URL, authorization: SecretStr | None) -> Answer:
         headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **request.headers}
@@ -277,6 +272,23 @@ def check_url(url: str, attempted: str) -> None:
     if not parsed.host or not safe:
         expected = "an https URL (http is for loopback addresses only)"
         raise InputError(attempted, shown_url(url), expected, shown_url(url))
+
+
+def redirect_target(url: httpx.URL, location: str, attempted: str) -> httpx.URL:
+    """Where a redirect leads.
+
+    Raises:
+        InputError: It loses its protection, or a server outside sends the worker to services that only the
+            worker's own machine or network sees.
+    """
+    try:
+        target = url.join(location)
+    except httpx.InvalidURL as error:
+        raise InputError(attempted, shown_url(str(url)), "an https URL", "a malformed address") from error
+    check_url(str(target), attempted)
+    if _is_internal(target.host) and not is_loopback(url.host):
+        raise InputError(attempted, shown_url(str(url)), "a public host", shown_url(str(target)))
+    return target
 
 
 def shown_url(url: str) -> str:
