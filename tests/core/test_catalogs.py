@@ -2,10 +2,6 @@
 
 import base64
 import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,16 +205,3 @@ def test_a_catalog_image_runs_restricted_and_with_its_pull_secrets() -> None:
 
     assert source["spec"]["grpcPodConfig"] == {"securityContextConfig": "restricted"}
     assert (source["spec"]["image"], source["spec"]["secrets"]) == ("quay.io/team/catalog:1", ["mirror"])
-
-
-def _opm() -> str | None:
-    return os.environ.get("OSOK_FLEET_OPM") or shutil.which("opm")
-
-
-@pytest.mark.skipif(_opm() is None, reason="opm is not built")
-def test_the_real_opm_accepts_the_catalog(tmp_path: Path) -> None:
-    (tmp_path / "catalog.json").write_text(_catalog())
-
-    checked = subprocess.run([str(_opm()), "validate", str(tmp_path)], capture_output=True, check=False)  # noqa: S603 - our own program
-
-    assert (checked.returncode, checked.stderr) == (0, b"")
