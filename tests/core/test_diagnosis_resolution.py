@@ -19,6 +19,7 @@ from tests.core.diagnosis_objects import (
 
 RESOLUTION_PREVENTED = "ErrorPreventedResolution"
 UNSATISFIABLE = "ConstraintsNotSatisfiable"
+SAID_HEALTHY = condition("CatalogSourcesUnhealthy", "False", "AllCatalogSourcesHealthy")
 
 
 def unresolved(message: str, reason: str = RESOLUTION_PREVENTED, **found: object) -> StallObservation:
@@ -40,6 +41,18 @@ def test_two_operator_groups_are_the_cause() -> None:
         CauseKind.SEVERAL_OPERATOR_GROUPS,
         "OperatorGroups osok-fleet, team-a",
     )
+
+
+def test_a_namespace_without_an_operator_group_is_a_cause() -> None:
+    """R7: OLM 0.46 writes no condition about it (tried)."""
+    observed = observe(subscription=subscription(SAID_HEALTHY), groups=(group("a", "elsewhere"),))
+    assert [(c.kind, c.evidence) for c in diagnose(observed)] == [
+        (CauseKind.NO_OPERATOR_GROUP, "there is no OperatorGroup in it")
+    ]
+
+
+def test_groups_that_could_not_be_read_are_no_cause() -> None:
+    assert kinds(observe(subscription=subscription(), groups=None)) == []
 
 
 @pytest.mark.parametrize(
@@ -114,22 +127,30 @@ def test_another_catalog_that_blocks_the_resolution_is_named(message: str) -> No
     ]
 
 
-def test_several_bad_catalogs_are_all_named() -> None:
+def test_several_bad_catalogs_are_all_named_each_with_its_own_words() -> None:
     message = (
-        "[error using catalogsource olm/a: failed to list bundles: rpc error, "
-        f"error using catalogsource {NS}/{CATALOG}: failed to list bundles: rpc error]"
+        "[error using catalogsource olm/a: failed to list bundles: rpc error: one, "
+        f"error using catalogsource {NS}/{CATALOG}: failed to list bundles: rpc error: two]"
     )
-    assert kinds(unresolved(message)) == [CauseKind.OTHER_CATALOG_UNREACHABLE, CauseKind.CATALOG_UNREACHABLE]
+    assert [(cause.kind, cause.evidence) for cause in diagnose(unresolved(message))] == [
+        (
+            CauseKind.OTHER_CATALOG_UNREACHABLE,
+            "error using catalogsource olm/a: failed to list bundles: rpc error: one",
+        ),
+        (
+            CauseKind.CATALOG_UNREACHABLE,
+            f"error using catalogsource {NS}/{CATALOG}: failed to list bundles: rpc error: two",
+        ),
+    ]
 
 
-UNHEALTHY = condition("CatalogSourcesUnhealthy", "True", "UnhealthyCatalogSourceFound")
 OWN_CATALOGS_ONLY = {"olm.operatorframework.io/exclude-global-namespace-resolution": "true"}
 BROKEN = catalog("operatorhubio-catalog", "olm", "TRANSIENT_FAILURE")
 
 
 def test_an_unhealthy_global_catalog_counts_while_nothing_is_resolved() -> None:
     """R7."""
-    observed = observe(subscription=subscription(UNHEALTHY), catalogs=(catalog(), BROKEN))
+    observed = observe(subscription=subscription(SAID_HEALTHY), catalogs=(catalog(), BROKEN))
     assert kinds(observed) == [CauseKind.OTHER_CATALOG_UNREACHABLE]
 
 
@@ -141,7 +162,7 @@ def test_an_unhealthy_global_catalog_counts_while_nothing_is_resolved() -> None:
     ],
 )
 def test_a_global_catalog_that_is_not_looked_at_does_not_count(found: dict[str, object]) -> None:
-    observed = observe(subscription=subscription(UNHEALTHY), catalogs=(catalog(), BROKEN), **found)
+    observed = observe(subscription=subscription(SAID_HEALTHY), catalogs=(catalog(), BROKEN), **found)
     assert kinds(observed) == []
 
 
@@ -223,6 +244,6 @@ def test_nothing_is_missed_before_the_subscription_exists() -> None:
 
 
 def test_a_healthy_neighbour_is_no_cause() -> None:
-    neighbours = (catalog(), catalog("community", "olm"), BROKEN)
-    observed = observe(subscription=subscription(UNHEALTHY), catalogs=neighbours)
+    neighbours = (catalog(), catalog("community", "olm"), catalog("new", "olm", "CONNECTING"), BROKEN)
+    observed = observe(subscription=subscription(SAID_HEALTHY), catalogs=neighbours)
     assert [c.subject.name for c in diagnose(observed)] == ["operatorhubio-catalog"]

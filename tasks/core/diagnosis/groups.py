@@ -1,6 +1,8 @@
 """Causes around OperatorGroups: OLM installs nothing in a namespace that has none, or more than one.
 
-Texts: operator-lifecycle-manager v0.46.0 pkg/controller/operators/olm/operator.go (operatorGroupForCSV),
+OLM 0.46 then stops before it writes any condition on the Subscription, and 0.20 resolves and stops later
+(both tried), so the groups themselves are counted first. Texts: operator-lifecycle-manager v0.46.0
+pkg/controller/operators/olm/operator.go (operatorGroupForCSV),
 pkg/controller/registry/resolver/step_resolver.go, pkg/lib/scoped/querier.go; v0.20.0 alike but without the
 check in the resolver.
 """
@@ -42,6 +44,9 @@ def group_causes(observed: StallObservation) -> Iterator[Cause]:
     names = ", ".join(group["metadata"]["name"] for group in observed.own_groups)
     if len(observed.own_groups) > 1:
         yield _cause(CauseKind.SEVERAL_OPERATOR_GROUPS, namespace, f"OperatorGroups {names}")
+        return
+    if observed.groups is not None and not observed.own_groups:
+        yield _cause(CauseKind.NO_OPERATOR_GROUP, namespace, "there is no OperatorGroup in it")
         return
     for subject, text in _complaints(observed):
         kind = kind_of_complaint(text)

@@ -22,7 +22,8 @@ class StallObservation:
         installation: What was to be installed.
         subscription: Its Subscription.
         catalogs: CatalogSources of the namespace and of OLM's.
-        groups: OperatorGroups of all namespaces; those of other ones name the owner of a CRD.
+        groups: OperatorGroups of all namespaces (other ones name the owner of a CRD); None when not read, as
+            none at all is a cause.
         plans: InstallPlans of the namespace.
         csvs: ClusterServiceVersions of the namespace.
         deployments: Deployments of the namespace and of OLM's.
@@ -36,7 +37,7 @@ class StallObservation:
     installation: Installation
     subscription: Manifest | None = None
     catalogs: tuple[Manifest, ...] = ()
-    groups: tuple[Manifest, ...] = ()
+    groups: tuple[Manifest, ...] | None = None
     plans: tuple[Manifest, ...] = ()
     csvs: tuple[Manifest, ...] = ()
     deployments: tuple[Manifest, ...] = ()
@@ -54,7 +55,7 @@ class StallObservation:
     @property
     def own_groups(self) -> tuple[Manifest, ...]:
         """The OperatorGroups of the operator's namespace."""
-        return tuple(group for group in self.groups if namespace_of(group) == self.namespace)
+        return tuple(group for group in self.groups or () if namespace_of(group) == self.namespace)
 
     @property
     def csv(self) -> Manifest | None:

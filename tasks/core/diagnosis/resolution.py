@@ -1,8 +1,8 @@
 """Causes in OLM's resolution: catalogs that cannot be reached, packages that are not in them, conflicts.
 
 Texts: operator-lifecycle-manager v0.46.0 and v0.20.0, pkg/controller/operators/catalog/operator.go (condition
-ResolutionFailed), pkg/controller/operators/catalog/subscription/state.go (CatalogSourcesUnhealthy),
-pkg/controller/registry/resolver/cache/cache.go, source_registry.go, resolver.go, variable_types.go (v0.46.0).
+ResolutionFailed), pkg/controller/registry/resolver/cache/cache.go, source_registry.go, resolver.go,
+variable_types.go (v0.46.0).
 """
 
 import re
@@ -61,8 +61,8 @@ def silence_causes(observed: StallObservation) -> Iterator[Cause]:
 
 def _resolution_failed(observed: StallObservation, subject: ObjectRef, message: str) -> Iterator[Cause]:
     catalogs = _catalogs_in(message)
-    for catalog in catalogs:
-        yield _unreachable(observed, catalog, message)
+    for catalog, complaint in catalogs.items():
+        yield _unreachable(observed, catalog, complaint)
     if catalogs or kind_of_complaint(message) is not None:
         return
     if _NOT_IN_CATALOG.search(message):
@@ -83,10 +83,17 @@ def _resolution_failed(observed: StallObservation, subject: ObjectRef, message: 
         yield Cause(CauseKind.RESOLUTION_FAILED, subject, message, next_step)
 
 
-def _catalogs_in(message: str) -> list[tuple[str, str]]:
-    """The catalogs (namespace, name) that an error of the resolver names."""
-    found = [match for pattern in _BAD_CATALOGS for match in pattern.finditer(message)]
-    return list(dict.fromkeys((match["namespace"], match["name"]) for match in found))
+def _catalogs_in(message: str) -> dict[tuple[str, str], str]:
+    """The catalogs (namespace, name) that an error of the resolver names, each with what it says of them."""
+    found = sorted(
+        (match for pattern in _BAD_CATALOGS for match in pattern.finditer(message)),
+        key=lambda match: match.start(),
+    )
+    limits = [*(match.start() for match in found), len(message)]
+    return {
+        (match["namespace"], match["name"]): message[match.start() : end].rstrip(", ]")
+        for match, end in zip(found, limits[1:], strict=True)
+    }
 
 
 def _unreachable(observed: StallObservation, catalog: tuple[str, str], evidence: str) -> Cause:
@@ -119,14 +126,16 @@ def _own_catalog(observed: StallObservation) -> Iterator[Cause]:
 
 
 def _unhealthy_neighbours(observed: StallObservation) -> Iterator[Cause]:
-    """Other catalogs that the resolution includes: those of the namespace, and OLM's global ones."""
-    if not condition_of(observed.subscription, "CatalogSourcesUnhealthy").is_true:
-        return
+    """Other catalogs that the resolution includes: those of the namespace, and OLM's global ones.
+
+    Read off their own connection state: OLM calls a catalog with an address healthy even when it cannot
+    reach it (condition CatalogSourcesUnhealthy stays False; tried with 0.20 and 0.46).
+    """
     for catalog in observed.catalogs:
         if catalog is observed.own_catalog or not _is_included(observed, catalog):
             continue
         health = object_health(ref_of(catalog), catalog)
-        if health.state is not HealthState.HEALTHY:
+        if health.state is HealthState.UNHEALTHY:
             yield _unreachable(observed, (namespace_of(catalog), ref_of(catalog).name), health.detail)
 
 

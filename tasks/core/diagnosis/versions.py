@@ -96,7 +96,7 @@ def _owner_conflict(observed: StallObservation, csv: Manifest) -> Cause:
     kinds = {f"{one['kind']}.{one['version']}.{one['name'].partition('.')[2]}" for one in owned}
     others = sorted(
         str(ref_of(group))
-        for group in observed.groups
+        for group in observed.groups or ()
         if namespace_of(group) != observed.namespace and kinds & _provided(group)
     )
     status = status_of(csv)
