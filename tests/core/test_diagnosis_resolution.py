@@ -51,6 +51,11 @@ def test_a_namespace_without_an_operator_group_is_a_cause() -> None:
     ]
 
 
+def test_a_group_is_not_missed_before_the_subscription_exists() -> None:
+    """The catalog is published before the OperatorGroup."""
+    assert kinds(observe(groups=())) == []
+
+
 def test_groups_that_could_not_be_read_are_no_cause() -> None:
     assert kinds(observe(subscription=subscription(), groups=None)) == []
 

@@ -45,7 +45,8 @@ def group_causes(observed: StallObservation) -> Iterator[Cause]:
     if len(observed.own_groups) > 1:
         yield _cause(CauseKind.SEVERAL_OPERATOR_GROUPS, namespace, f"OperatorGroups {names}")
         return
-    if observed.groups is not None and not observed.own_groups:
+    # Before there is a Subscription the namespace needs none yet.
+    if observed.subscription is not None and observed.groups is not None and not observed.own_groups:
         yield _cause(CauseKind.NO_OPERATOR_GROUP, namespace, "there is no OperatorGroup in it")
         return
     for subject, text in _complaints(observed):
