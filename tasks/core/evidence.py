@@ -139,11 +139,8 @@ def verify(records: Sequence[EvidenceRecord], head: str = "") -> EvidenceVerdict
         return EvidenceVerdict(EvidenceState.EMPTY, message="there is no record")
     previous = START
     for position, record in enumerate(records):
-        content = asdict(record)
-        del content["digest"]
-        if _digest(content) != record.digest:
-            text = f"its content has the digest {_digest(content)}, not {record.digest}"
-            return EvidenceVerdict(EvidenceState.CHANGED, position, text)
+        if difference := _difference(record):
+            return EvidenceVerdict(EvidenceState.CHANGED, position, difference)
         if record.position != position or record.previous != previous:
             text = f"it is number {record.position} and follows {record.previous}, not {previous}"
             return EvidenceVerdict(EvidenceState.BROKEN, position, text)
@@ -167,9 +164,9 @@ def read_records(text: str) -> tuple[EvidenceRecord, ...]:
     Raises:
         InputError: A line is no record.
     """
-    return tuple(
-        _read(line, number) for number, line in enumerate(text.splitlines(), start=1) if line.strip()
-    )
+    # Not splitlines(): texts may have other line separators of Unicode in them.
+    lines = enumerate(text.split("\n"), start=1)
+    return tuple(_read(line, number) for number, line in lines if line.strip())
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON data
@@ -195,6 +192,17 @@ def _digest(content: Mapping[str, Any]) -> str:
     return sha256_hex(canonical_json(dict(content)).encode())
 
 
+def _difference(record: EvidenceRecord) -> str:
+    """How a record's content and its digest differ, nothing when they agree."""
+    content = asdict(record)
+    del content["digest"]
+    try:
+        computed = _digest(content)
+    except InputError as error:
+        return f"{error.subject} has {error.found}, which no record can have"
+    return "" if computed == record.digest else f"its content has the digest {computed}, not {record.digest}"
+
+
 def _read(line: str, number: int) -> EvidenceRecord:
     try:
         content = json.loads(line)
@@ -208,11 +216,15 @@ def _check_json(value: Any, place: str) -> None:  # noqa: ANN401 - any JSON data
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise _not_canonical(place, f"a key that is a {type(key).__name__}")
+            _check_json(key, f"{place} (a key)")
             _check_json(inner, f"{place}.{key}")
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
             _check_json(inner, f"{place}[{number}]")
-    elif not (value is None or isinstance(value, str | bool | int)):
+    elif isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise _not_canonical(place, "half a character (a lone surrogate)")
+    elif not (value is None or isinstance(value, bool | int)):
         raise _not_canonical(place, f"a {type(value).__name__}")
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from tasks.core.certificates.cluster_requests import RequestState
 from tasks.core.certificates.names import WebhookTarget
 from tasks.core.certificates.olm import Prediction
+from tasks.core.certificates.pem import redact_keys
 from tasks.core.certificates.webhook_secrets import SecretFacts
 
 
@@ -139,13 +140,17 @@ class WebhookFact:
         configuration: The configuration object, as in `ValidatingWebhookConfiguration x-validator-abcde`.
         webhook: webhooks[].name.
         service: clientConfig.service.name.
-        ca_bundle: The decoded caBundle.
+        ca_bundle: The decoded caBundle; a private key that stands there by mistake is redacted.
     """
 
     configuration: str
     webhook: str
     service: str
     ca_bundle: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Redact private keys."""
+        object.__setattr__(self, "ca_bundle", redact_keys(self.ca_bundle))
 
 
 @dataclass(frozen=True)

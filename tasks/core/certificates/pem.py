@@ -17,6 +17,10 @@ CERTIFICATE_REQUEST = "CERTIFICATE REQUEST"
 _BEGIN = b"-----BEGIN "
 _END = b"\n-----END "
 _DASHES = b"-----"
+_KEY_BLOCK = re.compile(
+    rb"(-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----).*?(?:(\r?\n-----END [A-Z0-9 ]*PRIVATE KEY-----)|\Z)", re.DOTALL
+)
+_REDACTED = rb"\1\ncmVkYWN0ZWQ=\2"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -88,6 +92,15 @@ def find_problems(content: bytes) -> tuple[PemProblem, ...]:
         PemProblem.NO_FINAL_LINE_END: bool(found and not content.endswith(b"\n")),
     }
     return tuple(problem for problem, there in present.items() if there)
+
+
+def redact_keys(content: bytes) -> bytes:
+    """The same file with every private key's content replaced, so that only its presence is told on.
+
+    People put keys where certificates belong (the page names ca-key.pem for tls.crt); what was read there must
+    not travel into results and logs.
+    """
+    return _KEY_BLOCK.sub(_REDACTED, content)
 
 
 def _outside(content: bytes, spans: list[tuple[int, int]]) -> bytes:

@@ -19,6 +19,7 @@ from tasks.core.certificates.olm import (
     TLS_TYPE,
     secret_entry,
 )
+from tasks.core.certificates.pem import redact_keys
 from tasks.core.certificates.reading import read_certificates
 from tasks.core.errors import CertificateError
 from tasks.core.manifests import Manifest, sha256_hex
@@ -26,6 +27,8 @@ from tasks.core.manifests import Manifest, sha256_hex
 CERTIFICATE_ENTRY = "tls.crt"
 KEY_ENTRY = "tls.key"
 REQUEST_ENTRY = "request.pem"
+# Made by `kubectl apply`: it repeats the data, and so the key.
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,9 @@ class SecretFacts:
         kind: The Secret's type; it can never be changed.
         resource_version: For the precondition of a patch.
         labels: metadata.labels.
-        annotations: metadata.annotations.
-        certificate: tls.crt, empty without it.
-        trust: olmCAKey, empty without it.
+        annotations: metadata.annotations, without kubectl's copy of the whole object.
+        certificate: tls.crt, empty without it; a private key that stands there by mistake is redacted.
+        trust: olmCAKey, likewise.
         key_spki_sha256: The public fingerprint of tls.key, empty when it cannot be read.
         key_problem: Why tls.key cannot be read, empty when it can.
     """
@@ -86,8 +89,8 @@ class SecretFacts:
     resource_version: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
-    certificate: bytes
-    trust: bytes
+    certificate: bytes = field(repr=False)
+    trust: bytes = field(repr=False)
     key_spki_sha256: str
     key_problem: str = ""
 
@@ -149,9 +152,13 @@ def read_webhook_secret(secret: Manifest) -> SecretFacts:
         kind=secret.get("type") or "",
         resource_version=metadata.get("resourceVersion") or "",
         labels=dict(metadata.get("labels") or {}),
-        annotations=dict(metadata.get("annotations") or {}),
-        certificate=secret_entry(secret, CERTIFICATE_ENTRY) or b"",
-        trust=secret_entry(secret, CA_KEY) or b"",
+        annotations={
+            name: value
+            for name, value in (metadata.get("annotations") or {}).items()
+            if name != _LAST_APPLIED
+        },
+        certificate=redact_keys(secret_entry(secret, CERTIFICATE_ENTRY) or b""),
+        trust=redact_keys(secret_entry(secret, CA_KEY) or b""),
         key_spki_sha256=fingerprint,
         key_problem=problem,
     )

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.certificates.pem import PemBlock, PemProblem, decode_blocks, encode_block, find_problems
+from tasks.core.certificates.pem import (
+    PemBlock,
+    PemProblem,
+    decode_blocks,
+    encode_block,
+    find_problems,
+    redact_keys,
+)
 from tasks.core.manifests import sha256_hex
 from tests.core.certificates.goprogram import ask, needs_go
 
@@ -29,6 +36,21 @@ def test_a_written_block_is_read_again(content: bytes, label: str) -> None:
 def test_a_block_does_not_print_its_content() -> None:
     assert "QUJD" not in repr(decode_blocks(KEY))
     assert "REVG" not in repr(decode_blocks(KEY))
+
+
+@pytest.mark.parametrize(
+    ("content", "redacted"),
+    [
+        (ONE, ONE),
+        (KEY, KEY.replace(b"REVG", b"cmVkYWN0ZWQ=")),
+        (ONE + KEY + ONE, ONE + KEY.replace(b"REVG", b"cmVkYWN0ZWQ=") + ONE),
+        (KEY[:40], b"-----BEGIN EC PRIVATE KEY-----\ncmVkYWN0ZWQ="),
+        (KEY.replace(b"REVG", b"Proc-Type: 4,ENCRYPTED\n\nREVG"), KEY.replace(b"REVG", b"cmVkYWN0ZWQ=")),
+    ],
+    ids=["certificate", "key", "key between", "cut", "with headers"],
+)
+def test_a_private_key_is_redacted_and_still_seen(content: bytes, redacted: bytes) -> None:
+    assert redact_keys(content) == redacted
 
 
 @pytest.mark.parametrize(
