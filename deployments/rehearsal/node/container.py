@@ -27,6 +27,7 @@ from deployments.rehearsal.node.states import (
     Waiting,
     WaitingReason,
 )
+from deployments.rehearsal.node.usage import Usage, process_usage
 from deployments.rehearsal.node.volumes import PodVolumes
 from tasks.core.errors import PrerequisiteError
 from tasks.core.manifests import Manifest
@@ -109,6 +110,7 @@ class Container:
         self._crashes = 0
         self._start_at = 0.0
         self._log_start = 0
+        self._previous_log_start = 0
         self._probe_at = 0.0
         self._probe_failures = 0
 
@@ -116,6 +118,22 @@ class Container:
         """Where it is now."""
         name, image = self.spec["name"], self.spec["image"]
         return ContainerReport(name, image, self._state, self._last, self._ready, self._restarts)
+
+    def log(self, *, previous: bool) -> bytes:
+        """What its program has written, or what the run before this one wrote."""
+        if not self._log.exists():
+            return b""
+        content = self._log.read_bytes()
+        if previous:
+            return content[self._previous_log_start : self._log_start] if self._restarts else b""
+        return content[self._log_start :]
+
+    def usage(self) -> tuple[datetime, Usage] | None:
+        """Since when its program runs and what it used; None when it does not run."""
+        if self.sandbox is None or not isinstance(self._state, Running):
+            return None
+        used = process_usage(self.sandbox.pid)
+        return None if used is None else (self._state.started_at, used)
 
     def step(self) -> float:
         """Do what is due. Returns in how many seconds something is due again, at the latest.
@@ -184,7 +202,7 @@ class Container:
         root = self._host.folder / f"{self.spec['name']}.root"
         root.mkdir(exist_ok=True)
         self._log.touch()
-        self._log_start = self._log.stat().st_size
+        self._previous_log_start, self._log_start = self._log_start, self._log.stat().st_size
         if self._last is not None:
             self._restarts += 1
         spec = SandboxSpec(

@@ -13,10 +13,12 @@ from deployments.rehearsal.control_plane import ControlPlane
 from deployments.rehearsal.controlplane.commands import NODE_NAME
 from deployments.rehearsal.controlplane.credentials import User
 from deployments.rehearsal.node.api import ApiAccess, NodeApi, WatchEvent, WatchEventType
+from deployments.rehearsal.node.kubelet import KubeletFiles, KubeletServer
 from deployments.rehearsal.node.network import Network
 from deployments.rehearsal.node.pod import NodeSettings, PodHost, PodWorker
 from deployments.rehearsal.node.proxy import ServiceProxy
 from deployments.rehearsal.node.runnables import ProgramImages
+from deployments.rehearsal.node.usage import ContainerUsage
 from deployments.rehearsal.node.watching import OnEvent, Watcher
 from deployments.rehearsal.programs import Programs
 from tasks.core.errors import PrerequisiteError
@@ -55,7 +57,16 @@ class Node:
         self._network = Network()
         server = urlsplit(control_plane.server)
         api_address = (server.hostname or "", server.port or 0)
-        self._proxy = ServiceProxy(self._network, api_address, lambda: self.workers, self._say)
+        files = control_plane.credentials
+        self._kubelet = KubeletServer(
+            control_plane.host,
+            KubeletFiles(files.certificate("kubelet"), files.key("kubelet"), files.certificate("ca")),
+            self._api.client,
+            self,
+            self._usage,
+        )
+        reachable = (api_address, self._kubelet.address)
+        self._proxy = ServiceProxy(self._network, reachable, lambda: self.workers, self._say)
         self._host = PodHost(
             api=self._api,
             folder=self.folder / "pods",
@@ -86,6 +97,11 @@ class Node:
         """Start watching; returns when what is in the cluster has been seen."""
         (self.folder / "pods").mkdir(parents=True)
         self._network.start()
+        self._kubelet.start()
+        # KWOK has put its own port there.
+        port = {"kubeletEndpoint": {"Port": self._kubelet.address[1]}}
+        node = ObjectRef("v1", "Node", NODE_NAME)
+        self._api.client.patch(node, {"status": {"daemonEndpoints": port}}, subresource="status")
         for watcher in self._watchers:
             watcher.start()
         for watcher in self._watchers:
@@ -100,8 +116,21 @@ class Node:
             worker.delete()
         for worker in workers:
             worker.join()
+        self._kubelet.stop()
         self._network.stop()
         self._api.close()
+
+    def container_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> bytes | None:
+        """The output of a container, or of its run before this one; None when there is no such container."""
+        found = self._find(namespace, pod)
+        return found.log(container, previous=previous) if found else None
+
+    def _usage(self) -> list[ContainerUsage]:
+        return [used for worker in self.workers for used in worker.usage()]
+
+    def _find(self, namespace: str, pod: str) -> PodWorker | None:
+        wanted = ObjectRef("v1", "Pod", pod, namespace)
+        return next((worker for worker in self.workers if worker.ref == wanted), None)
 
     def log_file(self, namespace: str, pod: str, container: str) -> Path:
         """The output of a container of a pod that is on the node.
@@ -109,9 +138,8 @@ class Node:
         Raises:
             PrerequisiteError: There is no such pod.
         """
-        for worker in self.workers:
-            if (worker.ref.namespace, worker.ref.name) == (namespace, pod):
-                return worker.folder / f"{container}.log"
+        if found := self._find(namespace, pod):
+            return found.folder / f"{container}.log"
         raise PrerequisiteError("find a pod's log", f"Pod {namespace}/{pod}", found="no such pod on the node")
 
     def __enter__(self) -> Self:

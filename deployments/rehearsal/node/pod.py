@@ -19,6 +19,7 @@ from deployments.rehearsal.node.podfiles import base_environment, system_files, 
 from deployments.rehearsal.node.proxy import ServiceProxy
 from deployments.rehearsal.node.runnables import ProgramImages
 from deployments.rehearsal.node.states import ContainerReport, PodReport, Terminated, Waiting
+from deployments.rehearsal.node.usage import ContainerUsage
 from deployments.rehearsal.node.volumes import MountError, PodVolumes
 from tasks.core.errors import ClusterError
 from tasks.core.manifests import Manifest, ObjectRef
@@ -114,6 +115,18 @@ class PodWorker(threading.Thread):
     def sandbox(self) -> Sandbox | None:
         """The network of its first program; None when nothing runs."""
         return next((each.sandbox for each in self._containers if each.sandbox), None)
+
+    def log(self, container: str, *, previous: bool) -> bytes | None:
+        """The output of a container; None when it has none of that name."""
+        found = [each for each in self._containers if each.spec["name"] == container]
+        return found[0].log(previous=previous) if found else None
+
+    def usage(self) -> list[ContainerUsage]:
+        """What its programs use at the moment."""
+        used = [(each.spec["name"], each.usage()) for each in self._containers]
+        return [
+            ContainerUsage(self.ref.namespace, self.ref.name, name, *found) for name, found in used if found
+        ]
 
     def update(self, pod: Manifest) -> None:
         """Take in a change of the pod; a deletion starts its end."""

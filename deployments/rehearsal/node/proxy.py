@@ -11,7 +11,7 @@ import errno
 import itertools
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,7 +65,7 @@ class ServiceProxy:
 
     Args:
         network: Runs the listeners.
-        api_server: Where the API server listens.
+        reachable: Addresses of the machine that every sandbox reaches, the API server's first.
         backends: The pods of the node at the moment.
         report: Told about addresses that cannot be listened on.
     """
@@ -73,12 +73,12 @@ class ServiceProxy:
     def __init__(
         self,
         network: Network,
-        api_server: Address,
+        reachable: Sequence[Address],
         backends: Callable[[], Iterable[Backend]],
         report: Callable[[str], None],
     ) -> None:
         self._network = network
-        self._api_server = api_server
+        self._reachable = tuple(reachable)
         self._backends = backends
         self._report = report
         self._lock = threading.Lock()
@@ -117,12 +117,15 @@ class ServiceProxy:
             OSError: The sandbox has ended.
         """
         with self._lock:
-            api = self._network.listen(_bound(sandbox.tcp_socket(), self._api_server), self._to_api_server)
+            outside = [
+                self._network.listen(_bound(sandbox.tcp_socket(), address), _to_machine(address))
+                for address in self._reachable
+            ]
             names = self._network.answer(
                 _bound(sandbox.udp_socket(), (ADDRESS, _DNS_PORT)),
                 lambda query: answer_query(query, self._address_of),
             )
-            self._attached[sandbox] = _Attached(pod, own_ports, (api, names), {})
+            self._attached[sandbox] = _Attached(pod, own_ports, (*outside, names), {})
             self._sync()
 
     def detach(self, sandbox: Sandbox) -> None:
@@ -171,7 +174,7 @@ class ServiceProxy:
 
     def _connector(self, port: ServicePort) -> Connect:
         if port.is_api_server:
-            return self._to_api_server
+            return _to_machine(self._reachable[0])
 
         async def connect() -> socket.socket:
             backends = [
@@ -191,9 +194,6 @@ class ServiceProxy:
     def _address_of(self, host_name: str) -> str | None:
         return self._names.get(host_name)
 
-    async def _to_api_server(self) -> socket.socket:
-        return await connect_to(_host_socket(), self._api_server)
-
     def _ready_backends(self, service: Manifest) -> list[Backend]:
         return [each for each in self._backends() if each.ready and selects(service, each.pod)]
 
@@ -210,6 +210,13 @@ async def connect_to_pod(backend: Backend, port: int) -> socket.socket:
     # In a thread, because the answer comes from another process.
     fresh = await asyncio.to_thread(sandbox.tcp_socket)
     return await connect_to(fresh, (backend.address, port))
+
+
+def _to_machine(address: Address) -> Connect:
+    async def connect() -> socket.socket:
+        return await connect_to(_host_socket(), address)
+
+    return connect
 
 
 def _host_socket() -> socket.socket:
