@@ -106,11 +106,20 @@ def test_the_newest_supported_release_is_1_1_9(server: ReleaseServer) -> None:
     assert str(newest_supported(releases)) == "1.1.9"
 
 
-def test_a_listing_does_not_continue_on_another_host(httpserver: HTTPServer) -> None:
-    link = '<https://example.com/more>; rel="next"'
+@pytest.mark.parametrize("following", ["https://example.com/more", "https://[::1"])
+def test_a_listing_does_not_continue_on_another_host(httpserver: HTTPServer, following: str) -> None:
+    link = f'<{following}>; rel="next"'
     httpserver.expect_request("/repos/a/b/releases").respond_with_json([], headers={"Link": link})
 
     assert list_releases("a/b", deadline(), httpserver.url_for("")) == []
+
+
+def test_a_listing_without_end_is_cut_off(httpserver: HTTPServer) -> None:
+    link = f'<{httpserver.url_for("/repos/a/b/releases")}>; rel="next"'
+    page = httpserver.expect_request("/repos/a/b/releases")
+    page.respond_with_json([{"tag_name": "v1"}], headers={"Link": link})
+
+    assert len(list_releases("a/b", deadline(), httpserver.url_for(""))) == 10
 
 
 def test_githubs_rate_limit_is_named_and_retryable(httpserver: HTTPServer) -> None:

@@ -123,7 +123,7 @@ def test_a_long_chain_of_extended_headers_is_refused() -> None:
         (gzip.compress(_tar(_file("a", b"1" * 5000)))[:-30], "its end is missing"),
         (gzip.compress(b"a" * 3000)[:12] + b"\xff" * 40, "sound gzip stream"),
         (b"\x28\xb5\x2f\xfd" + bytes(600), "zstd compression"),
-        (_tar(_file("a", b"1" * 5000))[:2000], "cut off|sound tar archive"),
+        (_tar(_file("a", b"1" * 5000))[:2000], "sound tar archive"),
     ],
 )
 def test_damaged_archives_are_refused(content: bytes, reason: str) -> None:

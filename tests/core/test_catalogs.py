@@ -205,3 +205,8 @@ def test_a_catalog_image_runs_restricted_and_with_its_pull_secrets() -> None:
 
     assert source["spec"]["grpcPodConfig"] == {"securityContextConfig": "restricted"}
     assert (source["spec"]["image"], source["spec"]["secrets"]) == ("quay.io/team/catalog:1", ["mirror"])
+
+
+def test_a_public_catalog_image_has_no_pull_secrets() -> None:
+    """operator-sdk writes an empty name there, which names no Secret."""
+    assert "secrets" not in image_catalog_source(PLACE, "quay.io/team/catalog:1")["spec"]

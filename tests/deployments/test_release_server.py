@@ -1,5 +1,8 @@
 """The rehearsal's outside world has what the real one has, under the same names."""
 
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -221,3 +224,17 @@ def test_after_stop_nobody_listens() -> None:
 
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
+
+
+@pytest.mark.cluster
+def test_the_command_says_what_is_where_and_ends_when_told_to() -> None:
+    command = [sys.executable, "-m", "deployments.rehearsal.releases"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own program
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        status = httpx.get(f"{url}/olm/0.46.0/olm.yaml").status_code
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+
+    assert (status, process.returncode) == (200, 0)
+    assert "/oracle/oci-service-operator-bundle:1.1.9" in rest
