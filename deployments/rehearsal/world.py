@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from deployments.rehearsal.accounts import BOOTSTRAP_CONTEXT, FLEET_CONTEXT, make_accounts
 from deployments.rehearsal.control_plane import ControlPlane, start_control_plane
@@ -52,18 +52,27 @@ class World:
         olm: The OLM release whose programs the nodes run.
         clusters: How many clusters to start.
         report: Told what happens.
+        prefix: What the names of clusters and blocks begin with, so that worlds can share a Prefect server.
     """
 
-    def __init__(self, folder: Path, olm: OlmVersion, clusters: int, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        olm: OlmVersion,
+        clusters: int,
+        report: Callable[[str], None],
+        prefix: str = "rehearsal",
+    ) -> None:
         self.folder = folder
         self.olm = olm
         self.releases = ReleaseServer()
         self.clusters: list[RehearsalCluster] = []
+        self.prefix = prefix
         self._wanted = clusters
         self._report = report
         self._started = ExitStack()
 
-    def parameters(self) -> dict[str, object]:
+    def parameters(self) -> dict[str, Any]:
         """Parameters of install-fleet that point it at this world instead of at the public addresses."""
         crds, olm = (self.releases.olm_file(self.olm, name) for name in ("crds.yaml", "olm.yaml"))
         return {
@@ -76,13 +85,13 @@ class World:
             },
             "operator": {
                 "bundle": self.releases.image(),
-                "registry": "rehearsal",
+                "registry": self.prefix,
                 "releases_url": self.releases.url,
                 "catalog": {"opm_image": Image.OPM.value},
             },
         }
 
-    def metrics_server_parameters(self) -> dict[str, object]:
+    def metrics_server_parameters(self) -> dict[str, Any]:
         """The parameter `metrics_server` that installs it from this world."""
         file = self.releases.metrics_server_file()
         return {
@@ -92,7 +101,7 @@ class World:
         }
 
     def registry_fields(self) -> dict[str, object]:
-        """The fields of the ContainerRegistry block named `rehearsal`."""
+        """The fields of the ContainerRegistry block, which is named like the prefix."""
         return {"host": self.releases.registry, "plain_http": "loopback"}
 
     def __enter__(self) -> Self:
@@ -112,7 +121,7 @@ class World:
         programs = ensure_programs(self.olm, self._report)
         self._started.enter_context(self.releases)
         for index in range(self._wanted):
-            self.clusters.append(self._start_cluster(programs, f"rehearsal-{index}"))
+            self.clusters.append(self._start_cluster(programs, f"{self.prefix}-{index}"))
 
     def _start_cluster(self, programs: Programs, name: str) -> RehearsalCluster:
         control_plane = self._started.enter_context(start_anywhere(programs, self.folder / name))

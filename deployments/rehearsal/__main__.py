@@ -1,0 +1,96 @@
+"""`make rehearsal`: the main job on a real control plane, through a real Prefect server and worker."""
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from deployments.rehearsal.prefect_services import PrefectServices
+from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.running import FinishedRun, follow, prefect_environment, save_blocks, submit
+from deployments.rehearsal.world import World
+from tasks.core.errors import FleetError
+from tasks.core.reports import duration_text
+
+
+def main() -> int:
+    """Run the rehearsal; the exit code says whether every cluster is installed and proven."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = Path(tempfile.mkdtemp(prefix="osok-fleet-rehearsal-"))
+    try:
+        return _rehearse(arguments, folder)
+    except FleetError as error:
+        _say(str(error))
+        _say(f"Logs are in {folder}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if not arguments.keep_files:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _rehearse(arguments: argparse.Namespace, folder: Path) -> int:
+    began = time.monotonic()
+    world = World(folder / "world", OlmVersion(arguments.olm), arguments.clusters, _say)
+    with world, PrefectServices(folder / "prefect") as services:
+        _say(f"Programs and clusters ready after {_since(began)}")
+        services.start_server()
+        services.deploy()
+        services.start_worker()
+        _say(f"Prefect UI: {services.ui_url}")
+        with prefect_environment(services) as client:
+            save_blocks(world)
+            run = submit(client, "install-fleet/install-fleet", world.parameters())
+            _say(f"install-fleet runs on {len(world.clusters)} cluster(s), OLM {world.olm}")
+            finished = follow(client, run, _say)
+        _show(finished)
+        if arguments.keep:
+            _wait_for_ctrl_c(services, world)
+    return 0 if finished.state == "Completed" else 1
+
+
+def _show(finished: FinishedRun) -> None:
+    for key, text in sorted(finished.artifacts.items()):
+        if not key.endswith("-json"):
+            _say(f"\n{text}")
+    _say(f"install-fleet {finished.state} after {duration_text(finished.duration)}")
+    if finished.state != "Completed":
+        _say(finished.message)
+
+
+def _wait_for_ctrl_c(services: PrefectServices, world: World) -> None:
+    _say(f"\nPrefect UI: {services.ui_url}")
+    for cluster in world.clusters:
+        _say(f"{cluster.name}: KUBECONFIG={cluster.control_plane.kubeconfig}")
+    _say("Ctrl-C ends the rehearsal.")
+    signal.pause()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deployments.rehearsal", description=__doc__)
+    parser.add_argument("--clusters", type=int, default=1, help="how many control planes (default 1)")
+    parser.add_argument(
+        "--olm", default=OlmVersion.V0_46_0.value, choices=[item.value for item in OlmVersion]
+    )
+    parser.add_argument("--keep", action="store_true", help="stay up until Ctrl-C")
+    parser.add_argument("--keep-files", action="store_true", help="leave logs and data in the folder")
+    return parser.parse_args()
+
+
+def _since(moment: float) -> str:
+    return duration_text(timedelta(seconds=time.monotonic() - moment))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Flows end to end on the rehearsal's real control plane."""

@@ -1,0 +1,58 @@
+"""install-fleet on a real control plane with both OLM versions (R1–R10)."""
+
+import json
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+
+from deployments.rehearsal.world import World
+from flows.install_fleet import install_fleet
+from tasks.core.manifests import Manifest, ObjectRef
+
+pytestmark = pytest.mark.cluster
+
+NAMESPACE = "oci-service-operator-system"
+
+
+def last_report(client: SyncPrefectClient, cluster: str) -> Manifest:
+    """The JSON report of the newest run on a cluster."""
+    artifacts = client.read_artifacts()
+    texts = [str(item.data) for item in artifacts if item.key == f"install-{cluster}-json"]
+    report: Manifest = json.loads(texts[-1].removeprefix("```json\n").removesuffix("```\n"))
+    return report
+
+
+def test_the_operator_is_installed_and_every_check_passes(
+    installed_world: World, prefect_server: SyncPrefectClient
+) -> None:
+    report = last_report(prefect_server, installed_world.clusters[0].name)
+
+    assert report["state"] == "INSTALLED"
+    assert {finding["state"] for finding in report["findings"]} == {"PASS"}
+    assert {row["state"] for row in report["olm"]} == {"HEALTHY"}
+
+
+def test_the_csv_succeeded_in_the_operators_namespace(installed_world: World) -> None:
+    client = installed_world.clusters[0].control_plane.client()
+    ref = ObjectRef(
+        "operators.coreos.com/v1alpha1", "ClusterServiceVersion", "oci-service-operator.v1.1.9", NAMESPACE
+    )
+
+    csv = client.get(ref)
+
+    assert csv is not None
+    assert csv["status"]["phase"] == "Succeeded"
+
+
+def test_a_second_run_writes_nothing(installed_world: World) -> None:
+    control_plane = installed_world.clusters[0].control_plane
+    before = len(control_plane.audited_requests())
+
+    install_fleet(**installed_world.parameters())
+
+    ours = [
+        request
+        for request in control_plane.audited_requests()[before:]
+        if request.user.startswith("system:serviceaccount:osok-fleet:") and request.changes_something
+    ]
+    assert ours == []
