@@ -5,8 +5,7 @@ that it starts with the command, the environment and the volumes of its pod, lis
 listens on, and finds the API server as it would in a cluster.
 """
 
-from deployments.rehearsal.node.container import BackOff
 from deployments.rehearsal.node.node import Node
-from deployments.rehearsal.node.pod import NodeSettings
+from deployments.rehearsal.node.settings import BackOff, NodeSettings
 
 __all__ = ["BackOff", "Node", "NodeSettings"]

@@ -19,6 +19,7 @@ from deployments.rehearsal.node.probes import Probe
 from deployments.rehearsal.node.proxy import ServiceProxy
 from deployments.rehearsal.node.runnables import ImageKind, ProgramImages, image_kind
 from deployments.rehearsal.node.services import listening_ports
+from deployments.rehearsal.node.settings import BackOff
 from deployments.rehearsal.node.states import (
     ContainerReport,
     ContainerState,
@@ -39,25 +40,6 @@ _RETRY_SECONDS = 1.0
 _EAGER_PROBE_SECONDS = 0.1
 _MESSAGE_BYTES = 2048
 _HEALTHY_AFTER = timedelta(minutes=10)  # as long a run forgets earlier crashes, as in a kubelet
-
-
-@dataclass(frozen=True)
-class BackOff:
-    """How long a crashed program waits for its next start (a kubelet has 10 seconds and 5 minutes).
-
-    Attributes:
-        first: Before the second restart; the first one follows at once.
-        longest: It doubles up to this.
-    """
-
-    first: timedelta = timedelta(seconds=10)
-    longest: timedelta = timedelta(minutes=5)
-
-    def before_restart(self, number: int) -> float:
-        """Seconds to wait before a restart, by its number from 1 on."""
-        if number <= 1:
-            return 0.0
-        return min(self.first.total_seconds() * math.pow(2, number - 2), self.longest.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -251,7 +233,7 @@ class Container:
         if self._last.finished_at - started > _HEALTHY_AFTER:
             self._crashes = 0
         self._crashes += 1
-        wait = self._host.back_off.before_restart(self._crashes)
+        wait = self._host.back_off.before_restart(self._crashes).total_seconds()
         self._start_at = time.monotonic() + wait
         name, pod = self.spec["name"], self._host.pod["metadata"]["name"]
         message = f"back-off {wait:g}s restarting failed container={name} pod={pod}"

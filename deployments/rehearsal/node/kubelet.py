@@ -92,8 +92,9 @@ class KubeletServer(ThreadingHTTPServer):
 
     def stop(self) -> None:
         """Stop serving; returns when the port is free."""
-        self.shutdown()
-        self._thread.join()
+        if self._thread.is_alive():
+            self.shutdown()
+            self._thread.join()
         self.server_close()
 
     @override

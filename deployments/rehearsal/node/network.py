@@ -38,10 +38,11 @@ class Network:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close everything and end the thread."""
-        self._call(self._cancel_all()).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        """Close everything and end the thread. A second call does nothing."""
+        if self._thread.is_alive():
+            self._call(self._cancel_all()).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
         self._loop.close()
 
     def listen(self, listener: socket.socket, connect: Connect) -> "OpenListener":
@@ -76,6 +77,7 @@ class Network:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.get_running_loop().shutdown_default_executor()
 
 
 class OpenListener:

@@ -1,6 +1,7 @@
 """The node: watches pods, Services, Secrets and ConfigMaps of a control plane and keeps a worker per pod."""
 
 import itertools
+import socket
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,10 +15,11 @@ from deployments.rehearsal.controlplane.commands import NODE_NAME
 from deployments.rehearsal.controlplane.credentials import User
 from deployments.rehearsal.node.api import ApiAccess, NodeApi, WatchEvent, WatchEventType
 from deployments.rehearsal.node.kubelet import KubeletFiles, KubeletServer
-from deployments.rehearsal.node.network import Network
-from deployments.rehearsal.node.pod import NodeSettings, PodHost, PodWorker
-from deployments.rehearsal.node.proxy import ServiceProxy
+from deployments.rehearsal.node.network import Network, OpenListener
+from deployments.rehearsal.node.pod import PodWorker
+from deployments.rehearsal.node.proxy import ServiceProxy, connect_to_pod
 from deployments.rehearsal.node.runnables import ProgramImages
+from deployments.rehearsal.node.settings import NodeSettings, PodHost
 from deployments.rehearsal.node.usage import ContainerUsage
 from deployments.rehearsal.node.watching import OnEvent, Watcher
 from deployments.rehearsal.programs import Programs
@@ -33,7 +35,7 @@ class Node:
 
     Pods' addresses are 198.18.<number>.x (RFC 2544, for tests only): they exist inside the pods' sandboxes
     alone, because the API server accepts no loopback address in an EndpointSlice. From outside a pod is
-    reached at the ClusterIPs of its Services, and each of its ports through `address_of`.
+    reached at the ClusterIPs of its Services, and each of its ports through `forward_port`.
 
     Args:
         control_plane: Started.
@@ -80,6 +82,7 @@ class Node:
         self._addresses = itertools.count()
         self._lock = threading.Lock()
         self._workers: dict[str, PodWorker] = {}
+        self._forwarded: dict[tuple[str, int], OpenListener] = {}
         self._watchers = (
             Watcher(self._api, "/api/v1/services", self._on_service),
             Watcher(self._api, "/api/v1/secrets", self._on_content("Secret")),
@@ -94,8 +97,19 @@ class Node:
             return tuple(self._workers.values())
 
     def start(self) -> None:
-        """Start watching; returns when what is in the cluster has been seen."""
-        (self.folder / "pods").mkdir(parents=True)
+        """Start watching; returns when what is in the cluster has been seen.
+
+        Raises:
+            ClusterError: The API server gives no usable answer; nothing is left running.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        (self.folder / "pods").mkdir(parents=True, exist_ok=True)
         self._network.start()
         self._kubelet.start()
         # KWOK has put its own port there.
@@ -116,6 +130,9 @@ class Node:
             worker.delete()
         for worker in workers:
             worker.join()
+        for listener in self._forwarded.values():
+            listener.close()
+        self._forwarded.clear()
         self._kubelet.stop()
         self._network.stop()
         self._api.close()
@@ -124,6 +141,21 @@ class Node:
         """The output of a container, or of its run before this one; None when there is no such container."""
         found = self._find(namespace, pod)
         return found.log(container, previous=previous) if found else None
+
+    def forward_port(self, namespace: str, pod: str, port: int) -> tuple[str, int]:
+        """Make a port of one pod reachable from outside, like `kubectl port-forward`, until the node stops.
+
+        Returns:
+            The address and port to connect to.
+
+        Raises:
+            PrerequisiteError: There is no such pod.
+        """
+        worker = self._existing(namespace, pod)
+        listener = socket.create_server((self._host.host_ip, 0))
+        address: tuple[str, int] = listener.getsockname()
+        self._forwarded[address] = self._network.listen(listener, lambda: connect_to_pod(worker, port))
+        return address
 
     def _usage(self) -> list[ContainerUsage]:
         return [used for worker in self.workers for used in worker.usage()]
@@ -138,9 +170,12 @@ class Node:
         Raises:
             PrerequisiteError: There is no such pod.
         """
+        return self._existing(namespace, pod).folder / f"{container}.log"
+
+    def _existing(self, namespace: str, pod: str) -> PodWorker:
         if found := self._find(namespace, pod):
-            return found.folder / f"{container}.log"
-        raise PrerequisiteError("find a pod's log", f"Pod {namespace}/{pod}", found="no such pod on the node")
+            return found
+        raise PrerequisiteError("find a pod", f"Pod {namespace}/{pod}", found="no such pod on the node")
 
     def __enter__(self) -> Self:
         self.start()
@@ -167,6 +202,7 @@ class Node:
 
     def _take_over(self, pod: Manifest) -> None:
         worker = PodWorker(pod, self._next_address(), self._host, self._forget)
+        worker.update(pod)
         with self._lock:
             self._workers[worker.uid] = worker
         worker.start()

@@ -5,66 +5,22 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 from typing_extensions import override
 
-from deployments.rehearsal.node.api import NodeApi
-from deployments.rehearsal.node.container import NEVER, BackOff, Container, ContainerHost
+from deployments.rehearsal.node.container import NEVER, Container, ContainerHost
 from deployments.rehearsal.node.launching import Sandbox
 from deployments.rehearsal.node.podfiles import base_environment, system_files, token_request
-from deployments.rehearsal.node.proxy import ServiceProxy
-from deployments.rehearsal.node.runnables import ProgramImages
-from deployments.rehearsal.node.states import ContainerReport, PodReport, Terminated, Waiting
+from deployments.rehearsal.node.reporting import StatusReporter
+from deployments.rehearsal.node.settings import PodHost
 from deployments.rehearsal.node.usage import ContainerUsage
 from deployments.rehearsal.node.volumes import MountError, PodVolumes
 from tasks.core.errors import ClusterError
 from tasks.core.manifests import Manifest, ObjectRef
 
 _RETRY_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class NodeSettings:
-    """What can be chosen about a node.
-
-    Attributes:
-        refresh_delay: Between a change of a Secret or ConfigMap and the change of its files; a kubelet needs
-            up
-            to two minutes.
-        stop_grace: How long a program may take to end after SIGTERM, however long its pod allows.
-        back_off: Between restarts of a crashing program.
-    """
-
-    refresh_delay: timedelta = timedelta(0)
-    stop_grace: timedelta = timedelta(seconds=2)
-    back_off: BackOff = field(default_factory=BackOff)
-
-
-@dataclass(frozen=True)
-class PodHost:
-    """What a pod needs of its node.
-
-    Attributes:
-        api: The API server.
-        folder: Holds the folders of all pods.
-        host_ip: The node's address.
-        api_address: Where programs find the API server: host and port.
-        images: The programs behind the images.
-        settings: What was chosen.
-        proxy: Connects pods with the rest of the cluster.
-    """
-
-    api: NodeApi
-    folder: Path
-    host_ip: str
-    api_address: tuple[str, int]
-    images: ProgramImages
-    settings: NodeSettings
-    proxy: ServiceProxy
 
 
 class PodWorker(threading.Thread):
@@ -91,10 +47,8 @@ class PodWorker(threading.Thread):
         self._pod = pod
         self._volumes = PodVolumes(pod, self.folder / "volumes", host.api.client.get, self._make_token)
         self._containers: tuple[Container, ...] = ()
-        self._started_at = _now()
-        self._waiting_for_volumes = True
+        self._reporter = StatusReporter(host.api, pod, address, host.host_ip)
         self._refresh_at = 0.0
-        self._reported: Manifest = {}
         self._warned: set[tuple[str, str]] = set()
         self._deleted = threading.Event()
         self._wake = threading.Event()
@@ -148,24 +102,28 @@ class PodWorker(threading.Thread):
     @override
     def run(self) -> None:
         """Bring it up, look after it, take it down."""
+        # A node that was started again finds what it left behind.
+        shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, mode=0o700)
         while not self._deleted.is_set():
-            self._wake.clear()
             due = self._careful_step()
             self._wake.wait(None if due == NEVER else due)
         self._take_down()
 
     def _careful_step(self) -> float:
+        # Cleared before the look at the world: what happens from now on wakes it again.
+        self._wake.clear()
+        if self._deleted.is_set():
+            return 0.0
         try:
             due = self._step()
         except ClusterError:
             due = _RETRY_SECONDS
-        return min(due, self._report())
+        reported = self._reporter.report([each.report() for each in self._containers])
+        return due if reported else min(due, _RETRY_SECONDS)
 
     def _step(self) -> float:
         due = self._look_after_volumes()
-        if self._waiting_for_volumes:
-            return due
         before = self._network_state()
         due = min([due, *(each.step() for each in self._containers)])
         if self._network_state() != before:
@@ -179,15 +137,16 @@ class PodWorker(threading.Thread):
         wait = self._refresh_at - time.monotonic()
         if wait > 0:
             return wait
+        # First, so that a change during the writing is not forgotten.
+        self._refresh_at = NEVER
         try:
             self._volumes.write()
-        except MountError as error:
-            self._warn("FailedMount", str(error))
+        except (ClusterError, MountError) as error:
             self._refresh_at = time.monotonic() + _RETRY_SECONDS
+            if isinstance(error, MountError):
+                self._warn("FailedMount", str(error))
             return _RETRY_SECONDS
-        self._refresh_at = NEVER
-        if self._waiting_for_volumes:
-            self._waiting_for_volumes = False
+        if not self._containers:
             self._containers = self._make_containers()
         return NEVER
 
@@ -221,48 +180,9 @@ class PodWorker(threading.Thread):
         if (reason, message) in self._warned:
             return
         self._warned.add((reason, message))
-        self._host.api.emit_event(self._pod, reason, message)
-
-    def _report(self) -> float:
-        """Write the status when it has changed. Returns when to try again, if that failed."""
-        status = self._status()
-        if status == self._reported:
-            return NEVER
-        try:
-            self._host.api.client.patch(self.ref, {"status": status}, subresource="status")
-        except ClusterError as error:
-            return _RETRY_SECONDS if error.retryable else NEVER
-        self._reported = status
-        return NEVER
-
-    def _status(self) -> Manifest:
-        spec = self._pod["spec"]
-        reports = [each.report() for each in self._containers] or [
-            ContainerReport(each["name"], each["image"], Waiting()) for each in spec["containers"]
-        ]
-        before = {each["type"]: each for each in self._known_conditions()}
-        report = PodReport(
-            started_at=self._started_at,
-            host_ip=self._host.host_ip,
-            containers=reports,
-            init_containers=self._init_containers(),
-            pod_ip="" if self._waiting_for_volumes else self.address,
-            restarts_always=spec.get("restartPolicy", "Always") == "Always",
-            conditions_before=before,
-        )
-        return report.to_json(self.uid, _now())
-
-    def _known_conditions(self) -> list[Manifest]:
-        reported: list[Manifest] = self._reported.get("conditions") or []
-        return reported or self._pod.get("status", {}).get("conditions") or []
-
-    def _init_containers(self) -> list[ContainerReport]:
-        """Init containers are not run: they end well at once."""
-        specs = self._pod["spec"].get("initContainers") or []
-        if self._waiting_for_volumes:
-            return [ContainerReport(each["name"], each["image"], Waiting()) for each in specs]
-        done = Terminated(0, self._started_at, self._started_at)
-        return [ContainerReport(each["name"], each["image"], done, ready=True) for each in specs]
+        # A namespace that is being deleted takes no events.
+        with suppress(ClusterError):
+            self._host.api.emit_event(self._pod, reason, message)
 
     def _take_down(self) -> None:
         self._host.proxy.pods_changed()
@@ -275,7 +195,3 @@ class PodWorker(threading.Thread):
                 self._host.api.delete_pod(self.ref.namespace, self.ref.name, self.uid)
         shutil.rmtree(self.folder / "volumes", ignore_errors=True)
         self._on_end(self)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -69,7 +69,8 @@ class Watcher(threading.Thread):
             if self._response is not None:
                 self._response.shutdown()
         self._listed.set()
-        self.join()
+        if self.is_alive():
+            self.join()
 
     def _list(self) -> str:
         items, resource_version = self._api.list_page(self._path)
