@@ -5,7 +5,7 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.hashes import MD5, SHA1
@@ -138,23 +138,27 @@ def check_signature(certificate: Certificate, issuer: Certificate) -> str:
     Returns:
         Nothing when it is good, else the reason in the words of Go's crypto/x509.
     """
-    signed = certificate.parsed
-    if isinstance(signed.signature_hash_algorithm, MD5 | SHA1):
-        return f"x509: cannot verify signature: insecure algorithm {signed.signature_hash_algorithm.name}"
-    key, scheme = issuer.public_key, signed.signature_algorithm_parameters
     try:
-        if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(scheme, ec.ECDSA):
-            key.verify(signed.signature, signed.tbs_certificate_bytes, scheme)
-        elif isinstance(key, rsa.RSAPublicKey) and isinstance(scheme, padding.PKCS1v15 | padding.PSS):
-            hashed = signed.signature_hash_algorithm
-            if hashed is None:
-                return "x509: cannot verify signature: algorithm unimplemented"
-            key.verify(signed.signature, signed.tbs_certificate_bytes, scheme, hashed)
-        elif isinstance(key, ed25519.Ed25519PublicKey) and scheme is None:
-            key.verify(signed.signature, signed.tbs_certificate_bytes)
-        else:
-            return "x509: signature algorithm and public key do not belong together"
+        return _signature_fault(certificate.parsed, issuer.public_key)
+    except UnsupportedAlgorithm:
+        return "x509: cannot verify signature: algorithm unimplemented"
     except InvalidSignature:
-        is_rsa = isinstance(key, rsa.RSAPublicKey)
+        is_rsa = isinstance(issuer.public_key, rsa.RSAPublicKey)
         return "crypto/rsa: verification error" if is_rsa else "x509: ECDSA verification failure"
+
+
+def _signature_fault(signed: x509.Certificate, key: CertificatePublicKeyTypes) -> str:
+    scheme, hashed = signed.signature_algorithm_parameters, signed.signature_hash_algorithm
+    if isinstance(hashed, MD5 | SHA1):
+        name = hashed.name.upper()
+        algorithm = f"ECDSA-{name}" if isinstance(key, ec.EllipticCurvePublicKey) else f"{name}-RSA"
+        return f"x509: cannot verify signature: insecure algorithm {algorithm}"
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(scheme, ec.ECDSA):
+        key.verify(signed.signature, signed.tbs_certificate_bytes, scheme)
+    elif isinstance(key, rsa.RSAPublicKey) and isinstance(scheme, padding.PKCS1v15 | padding.PSS) and hashed:
+        key.verify(signed.signature, signed.tbs_certificate_bytes, scheme, hashed)
+    elif isinstance(key, ed25519.Ed25519PublicKey) and scheme is None:
+        key.verify(signed.signature, signed.tbs_certificate_bytes)
+    else:
+        return "x509: signature algorithm and public key do not belong together"
     return ""

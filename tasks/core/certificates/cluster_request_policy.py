@@ -89,13 +89,14 @@ def _changes(shown: ShownRequest, now: ShownRequest) -> Iterator[Refusal]:
 
 
 def _state_rules(manifest: Manifest) -> Iterator[Refusal]:
-    match state_of(manifest):
-        case RequestState.DENIED:
-            yield Refusal(RefusalReason.DENIED, "a request that is not denied", _condition_text(manifest))
-        case RequestState.FAILED:
-            yield Refusal(RefusalReason.FAILED, "a request that has not failed", _condition_text(manifest))
-        case RequestState.PENDING | RequestState.APPROVED | RequestState.ISSUED:
-            return
+    refused = {
+        RequestState.DENIED: (RefusalReason.DENIED, "a request that is not denied"),
+        RequestState.FAILED: (RefusalReason.FAILED, "a request that has not failed"),
+    }
+    state = state_of(manifest)
+    if state in refused:
+        reason, expected = refused[state]
+        yield Refusal(reason, expected, _condition_text(manifest))
 
 
 def _condition_text(manifest: Manifest) -> str:

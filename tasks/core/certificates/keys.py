@@ -102,14 +102,12 @@ class PrivateKey:
 
 def generate_key(spec: KeySpec = KeySpec.ECDSA_P256) -> PrivateKey:
     """Make a key from the operating system's random source."""
-    match spec:
-        case KeySpec.ECDSA_P256:
-            return PrivateKey(ec.generate_private_key(ec.SECP256R1()))
-        case KeySpec.ECDSA_P384:
-            return PrivateKey(ec.generate_private_key(ec.SECP384R1()))
-        case KeySpec.RSA_2048 | KeySpec.RSA_3072 | KeySpec.RSA_4096:
-            bits = next(size for size, known in _RSA_SIZES.items() if known is spec)
-            return PrivateKey(rsa.generate_private_key(_RSA_EXPONENT, bits))
+    if spec is KeySpec.ECDSA_P256:
+        return PrivateKey(ec.generate_private_key(ec.SECP256R1()))
+    if spec is KeySpec.ECDSA_P384:
+        return PrivateKey(ec.generate_private_key(ec.SECP384R1()))
+    bits = next(size for size, known in _RSA_SIZES.items() if known is spec)
+    return PrivateKey(rsa.generate_private_key(_RSA_EXPONENT, bits))
 
 
 def load_key(content: bytes, passphrase: SecretStr | None = None) -> PrivateKey:

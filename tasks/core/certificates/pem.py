@@ -97,8 +97,8 @@ def find_problems(content: bytes) -> tuple[PemProblem, ...]:
 def redact_keys(content: bytes) -> bytes:
     """The same file with every private key's content replaced, so that only its presence is told on.
 
-    People put keys where certificates belong (the page names ca-key.pem for tls.crt); what was read there must
-    not travel into results and logs.
+    People put keys where certificates belong (the page names ca-key.pem for tls.crt); what was read there
+    must not travel into results and logs.
     """
     return _KEY_BLOCK.sub(_REDACTED, content)
 

@@ -34,6 +34,16 @@ _HANDLED = frozenset(
 )
 
 
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the cryptography library raises for damaged or exotic certificates and requests."""
+
 _KNOWN_NAMES = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
 
 
@@ -47,7 +57,7 @@ def read_certificate(der: bytes) -> Certificate:
         parsed = x509.load_der_x509_certificate(der)
         parsed.public_key()
         return _facts(parsed, parsed.extensions)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise CertificateError("read a certificate", "", "an X.509 certificate", f"{error}"[:200]) from error
 
 

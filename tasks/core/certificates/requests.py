@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -12,6 +11,7 @@ from tasks.core.certificates.der import name_attributes, read_request_subject
 from tasks.core.certificates.keys import PrivateKey, spki_sha256
 from tasks.core.certificates.pem import CERTIFICATE_REQUEST, decode_blocks
 from tasks.core.certificates.profiles import CertificatePlan, Usage
+from tasks.core.certificates.reading import UNREADABLE
 from tasks.core.errors import CertificateError
 from tasks.core.manifests import sha256_hex
 
@@ -82,7 +82,7 @@ def read_request(pem: bytes) -> RequestFacts:
     try:
         request = x509.load_der_x509_csr(blocks[0].content)
         return _facts(request, sha256_hex(pem))
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise _unreadable(f"{error}"[:200]) from error
 
 

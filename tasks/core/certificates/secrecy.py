@@ -5,7 +5,6 @@ so callers still hand on fingerprints only.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 _MARK = re.compile(r"PRIVATE KEY(?: BLOCK)?-----")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
+_STANDARD = str.maketrans("-_", "+/")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[: ]?){48,}")
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")
 _CREDENTIAL_KEYS = frozenset({"client-key-data", "tls.key", "private_key", "privatekey", "password", "token"})
@@ -72,11 +72,10 @@ def _decoded(text: str) -> Iterator[bytes]:
     """Every run of base64 or hexadecimal in a text, also when it is broken into lines."""
     for candidate in {text, "".join(text.split())}:
         for run in _BASE64.findall(candidate):
-            try:
-                body = run.rstrip("=").translate(str.maketrans("-_", "+/"))
-                yield base64.b64decode(body[: len(body) - (len(body) % 4 == 1)] + "=" * (-len(body) % 4))
-            except (binascii.Error, ValueError):
-                continue
+            body = run.rstrip("=").translate(_STANDARD)
+            # One character over a multiple of four cannot be base64: it belongs to the text around.
+            body = body[: len(body) - (len(body) % 4 == 1)]
+            yield base64.b64decode(body + "=" * (-len(body) % 4))
         for match in _HEX.finditer(candidate):
             yield bytes.fromhex(match.group().replace(":", "").replace(" ", ""))
 

@@ -1,10 +1,13 @@
 """Server chains, good and flawed, with the class of answer that kube-apiserver gives to each."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding
 from cryptography.x509.oid import CertificatePoliciesOID
 
 from tasks.core.certificates.verification import VerdictKind as Kind
@@ -32,6 +35,7 @@ DOCUMENTED = (
     f"oci-service-operator-controller-manager-service.{NAMESPACE}.svc.cluster.local",
 )
 SUBTREES = (NAMESPACE, f"{NAMESPACE}.svc", f"{NAMESPACE}.svc.cluster.local")
+SHORT_MESH = "webhook.mesh.svc"
 SHORT_HOST = "webhook.ns.svc"
 SECOND = timedelta(seconds=1)
 OTHER_ROOT = replace(ROOT, name="Root B", key=ec_key(4))
@@ -89,6 +93,8 @@ _DIRECTORY = x509.DirectoryName(x509.Name([]))
 _ADDRESS = x509.SubjectAlternativeName([x509.DNSName(HOST), x509.IPAddress(ip_address("10.1.2.3"))])
 _BY_NAME = x509.NameConstraints([_DIRECTORY], None)
 _WITH_ADDRESS = replace(LEAF, dns=None, extra=((_ADDRESS, False),))
+_NUMBER = x509.SubjectAlternativeName([x509.RegisteredID(x509.ObjectIdentifier("1.2.3.4"))])
+_BY_NUMBER = replace(LEAF, dns=None, extra=((_NUMBER, True),))
 _CROSS_A = replace(INTERMEDIATE, name="Cross A", key=ec_key(6))
 _CROSS_B = replace(INTERMEDIATE, name="Cross B", key=ec_key(7))
 _STALE = replace(INTERMEDIATE, not_after=NOW - DAY)
@@ -181,6 +187,7 @@ USAGES = [
     direct("root for clients", Kind.INCOMPATIBLE_USAGE, root=replace(ROOT, purposes=(CLIENT_AUTH,))),
     direct("root for servers", Kind.VALID, root=replace(ROOT, purposes=(SERVER_AUTH,))),
     direct("unknown critical extension", Kind.UNKNOWN_EXTENSION, _extra(_UNKNOWN, critical=True)),
+    direct("critical names that nobody knows", Kind.UNKNOWN_EXTENSION, _BY_NUMBER),
     direct("unknown extension", Kind.VALID, _extra(_UNKNOWN, critical=False)),
     direct("critical policy", Kind.VALID, _extra(_POLICY, critical=True)),
 ]
@@ -211,9 +218,38 @@ CONSTRAINTS = [
     ),
     direct("address permitted", Kind.VALID, _WITH_ADDRESS, replace(ROOT, permitted=("10.0.0.0/8",))),
     direct("address excluded", Kind.NAME_CONSTRAINT, _WITH_ADDRESS, replace(ROOT, excluded=("10.1.0.0/16",))),
+    direct(
+        "another address excluded",
+        Kind.VALID,
+        _WITH_ADDRESS,
+        replace(ROOT, excluded=("10.9.0.0/16", "fd00::/8")),
+    ),
     direct("directory names", Kind.UNKNOWN_EXTENSION, root=replace(ROOT, extra=((_BY_NAME, True),))),
 ]
+# The cryptography library makes neither SHA-1 nor version 1; openssl made these, the keys are gone.
+_MADE = Path(__file__).parent / "made"
+_SHA1_LEAF = (_MADE / "sha1-leaf.pem").read_bytes()
+_SHA1_ROOT = (_MADE / "sha1-root.pem").read_bytes()
+_V1_ROOT, _V1_BETWEEN = (_MADE / "v1-root.pem").read_bytes(), (_MADE / "v1-between.pem").read_bytes()
+_V1_LEAF, _V1_THROUGH = (_MADE / "v1-leaf.pem").read_bytes(), (_MADE / "v1-leaf-through.pem").read_bytes()
+_V1_NOW = datetime(2027, 1, 1, tzinfo=UTC)
+_EDWARDS = replace(ROOT, key=ed25519.Ed25519PrivateKey.generate())
+_PSS = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
 KEYS = [
+    direct("Ed25519 root", Kind.VALID, root=_EDWARDS),
+    direct("RSA-PSS signature", Kind.VALID, replace(LEAF, scheme=_PSS), replace(ROOT, key=rsa_key())),
+    direct("SHA-512", Kind.VALID, replace(LEAF, digest=hashes.SHA512())),
+    Chain("Ed25519 impostor", LEAF_PEM, pem(make(_EDWARDS)), Kind.UNKNOWN_AUTHORITY),
+    Chain("root of version 1", _V1_LEAF, _V1_ROOT, Kind.VALID, SHORT_MESH, _V1_NOW),
+    Chain(
+        "intermediate of version 1",
+        _V1_THROUGH + _V1_BETWEEN,
+        _V1_ROOT,
+        Kind.NOT_AN_AUTHORITY,
+        SHORT_MESH,
+        _V1_NOW,
+    ),
+    Chain("SHA-1", _SHA1_LEAF, _SHA1_ROOT, Kind.UNKNOWN_AUTHORITY, SHORT_MESH),
     direct("RSA root", Kind.VALID, root=replace(ROOT, key=rsa_key())),
     direct("RSA leaf", Kind.VALID, replace(LEAF, key=rsa_key())),
     Chain(

@@ -23,6 +23,7 @@ from tasks.core.certificates.findings import (
 )
 from tasks.core.certificates.keys import PrivateKey
 from tasks.core.certificates.olm import predict_olm
+from tasks.core.certificates.secret_diagnosis import verdicts
 from tasks.core.certificates.webhook_secrets import read_webhook_secret
 from tests.core.certificates.chains import DOCUMENTED
 from tests.core.certificates.secrets_made import MANAGED, manifest_of
@@ -39,12 +40,13 @@ from tests.core.certificates.workshop import (
     ec_key,
     make,
     pem,
+    private_key,
 )
 
 OURS = replace(LEAF, dns=TARGET.dns_names)
 CA = make(ROOT)
 ISSUED = make(OURS, ROOT)
-KEY = PrivateKey(OURS.key).pkcs8_pem().get_secret_value()
+KEY = private_key(OURS).pkcs8_pem().get_secret_value()
 OTHER_KEY = PrivateKey(ec_key(55)).pkcs8_pem().get_secret_value()
 OTHER_CA = make(replace(ROOT, name="Other", key=ec_key(51)))
 OLM_CA = replace(ROOT, name="olm-selfsigned-1f", key=ec_key(52))
@@ -357,6 +359,10 @@ def test_the_pages_own_mistake_is_named() -> None:
 
     assert finding.found == f"the server's own certificate {ISSUED.serial}"
     assert finding.expected == "the certificate of the issuing CA `CN=Root A` first"
+
+
+def test_without_a_secret_there_is_nothing_to_verify() -> None:
+    assert verdicts(replace(_state(), secret=None)) == ()
 
 
 def test_safe_repairs_need_no_decision() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -22,6 +23,7 @@ from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.issuing import check_issued, plan_validity, sign_request
 from tasks.core.certificates.keys import KeySpec, PrivateKey
 from tasks.core.certificates.profiles import documented_plan, recommended_plan
+from tasks.core.certificates.reading import read_certificates
 from tasks.core.certificates.request_policy import RefusalReason, RequestExpectation
 from tasks.core.certificates.requests import build_request
 from tasks.core.errors import CertificateError
@@ -37,6 +39,7 @@ from tests.core.certificates.workshop import (
     ec_key,
     make,
     pem,
+    private_key,
     rsa_key,
 )
 
@@ -177,7 +180,7 @@ def test_a_ca_without_a_certificate_is_refused() -> None:
 
 
 def _sign_with(recipe: Recipe) -> Certificate:
-    return sign_request(REQUEST, EXPECTATION, Authority(make(recipe), PrivateKey(recipe.key)), NOW)
+    return sign_request(REQUEST, EXPECTATION, Authority(make(recipe), private_key(recipe)), NOW)
 
 
 UNFIT = {
@@ -210,6 +213,12 @@ def test_a_weak_ca_key_is_named() -> None:
     assert explain_unfit(weak, NOW) == ("its key is RSA 1024 bit, exponent 65537",)
 
 
+def test_a_ca_with_a_broken_hash_is_named() -> None:
+    old = read_certificates((Path(__file__).parent / "made" / "sha1-root.pem").read_bytes())[0]
+
+    assert explain_unfit(old, NOW)[0] == "it is signed with sha1"
+
+
 def test_a_ca_that_did_not_sign_itself_is_named() -> None:
     forged = make(replace(ROOT, key_identifiers=False), replace(ROOT, key=ec_key(7)))
 
@@ -233,7 +242,7 @@ def test_a_leaf_never_outlives_its_ca() -> None:
 def test_what_limits_a_lifetime_is_said() -> None:
     near = replace(ROOT, name="Near", key=ec_key(8), not_after=NOW + 10 * DAY)
     between = replace(INTERMEDIATE, not_after=NOW + 20 * DAY)
-    chained = Authority(make(between, near), PrivateKey(between.key), (make(near),))
+    chained = Authority(make(between, near), private_key(between), (make(near),))
 
     assert plan_validity(PLAN, chained, NOW).limited_by == "CN=Near"
     assert plan_validity(PLAN, chained, NOW).not_after == NOW + 10 * DAY

@@ -7,11 +7,12 @@ from ipaddress import ip_network
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tasks.core.certificates.certificate import Certificate
+from tasks.core.certificates.keys import PrivateKey
 from tasks.core.certificates.names import WebhookTarget, olm_hosts
 from tasks.core.certificates.reading import read_certificate
 
@@ -24,7 +25,7 @@ HOST = f"{MANAGER_SERVICE}.{NAMESPACE}.svc"
 HOSTS = olm_hosts(MANAGER_SERVICE, NAMESPACE)
 DAY = timedelta(days=1)
 
-SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
@@ -59,7 +60,8 @@ class Recipe:
     excluded: tuple[str, ...] = ()
     extra: tuple[tuple[x509.ExtensionType, bool], ...] = ()
     key_identifiers: bool = True
-    digest: hashes.HashAlgorithm = field(default_factory=hashes.SHA256)
+    digest: hashes.SHA256 | hashes.SHA512 = field(default_factory=hashes.SHA256)
+    scheme: padding.PSS | None = None
 
 
 LEAF = Recipe()
@@ -105,7 +107,19 @@ def make(recipe: Recipe, issuer: Recipe | None = None) -> Certificate:
     for extension, critical in wished:
         if extension is not None:
             builder = builder.add_extension(extension, critical=critical)
-    return read_certificate(builder.sign(signer.key, recipe.digest).public_bytes(Encoding.DER))  # type: ignore[arg-type]  # reason: SHA-1 too
+    return read_certificate(_sign(builder, signer.key, recipe).public_bytes(Encoding.DER))
+
+
+def _sign(builder: x509.CertificateBuilder, key: SigningKey, recipe: Recipe) -> x509.Certificate:
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return builder.sign(key, None)
+    return builder.sign(key, recipe.digest, rsa_padding=recipe.scheme)
+
+
+def private_key(recipe: Recipe) -> PrivateKey:
+    """The recipe's key as the project's own type."""
+    assert not isinstance(recipe.key, ed25519.Ed25519PrivateKey)
+    return PrivateKey(recipe.key)
 
 
 def pem(*certificates: Certificate) -> bytes:
