@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from typing_extensions import override
@@ -127,7 +127,9 @@ def ref_of(manifest: Mapping[str, Any]) -> ObjectRef:
     Raises:
         ManifestError: apiVersion, kind or metadata.name is missing.
     """
-    metadata = manifest.get("metadata") or {}
+    metadata = manifest.get("metadata")
+    if not isinstance(metadata, Mapping):
+        metadata = {}
     values = {
         "apiVersion": manifest.get("apiVersion"),
         "kind": manifest.get("kind"),
@@ -161,7 +163,13 @@ def read_manifests(text: str, source: str) -> list[Manifest]:
     return list(_objects(documents, source))
 
 
-_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml is optional
+    """Reads what Kubernetes reads: `createdAt: 2023-07-06` is a string there, not a date."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def _objects(documents: list[Any], source: str) -> Iterator[Manifest]:
@@ -175,7 +183,7 @@ def _objects(documents: list[Any], source: str) -> Iterator[Manifest]:
                 "a mapping",
                 f"a {type(document).__name__}",
             )
-        if document.get("kind", "").endswith("List") and isinstance(document.get("items"), list):
+        if str(document.get("kind", "")).endswith("List") and isinstance(document.get("items"), list):
             yield from _objects(document["items"], source)
             continue
         ref_of(document)

@@ -25,7 +25,7 @@ def observe_stall(client: ClusterClient, installation: Installation) -> StallObs
         installation,
         subscription=ours[0] if ours else None,
         catalogs=reader.own_and_olm(_OLM_V1ALPHA1, "CatalogSource"),
-        groups=reader.read("operators.coreos.com/v1", "OperatorGroup", ""),
+        groups=reader.groups(),
         plans=reader.own(_OLM_V1ALPHA1, "InstallPlan"),
         csvs=reader.own(_OLM_V1ALPHA1, "ClusterServiceVersion"),
         deployments=reader.own_and_olm("apps/v1", "Deployment"),
@@ -41,6 +41,13 @@ class _Reader:
     def __init__(self, client: ClusterClient, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
+
+    def groups(self) -> tuple[Manifest, ...] | None:
+        """None when they could not be read: that is not the same as none being there."""
+        try:
+            return tuple(self._client.list_objects("operators.coreos.com/v1", "OperatorGroup"))
+        except ClusterError:
+            return None
 
     def read(self, api_version: str, kind: str, namespace: str) -> tuple[Manifest, ...]:
         try:

@@ -50,6 +50,10 @@ def test_an_empty_value_equals_an_absent_field(unset: object) -> None:
     assert differences({"spec": {"selector": unset}}, {"spec": {}}) == ()
 
 
+def test_null_asks_for_nothing() -> None:
+    assert differences({"spec": {"paused": None}}, {"spec": {"paused": True}}) == ()
+
+
 def test_the_status_of_a_manifest_is_not_asked_for() -> None:
     assert differences({"status": {"conditions": [1]}}, {}) == ()
 

@@ -54,3 +54,17 @@ def test_an_object_has_one_path(ref: ObjectRef, path: str) -> None:
 
 def test_a_namespaced_kind_without_a_namespace_is_listed_everywhere() -> None:
     assert RESOURCE_TYPES["v1", "Pod"].path() == "/api/v1/pods"
+
+
+def test_a_date_without_quotes_is_a_string_as_for_kubernetes() -> None:
+    text = "{apiVersion: v1, kind: Namespace, metadata: {name: a, annotations: {createdAt: 2023-07-06}}}"
+
+    assert read_manifests(text, "x.yaml")[0]["metadata"]["annotations"] == {"createdAt": "2023-07-06"}
+
+
+@pytest.mark.parametrize(
+    "text", ["{apiVersion: v1, kind: 7, metadata: {name: a}}", "{kind: A, metadata: [1]}"]
+)
+def test_fields_of_another_type_are_named(text: str) -> None:
+    with pytest.raises(ManifestError, match="expected the field"):
+        read_manifests(text, "x.yaml")
