@@ -1,7 +1,7 @@
 """A tenancy that has what Service Mesh needs, as the rehearsal starts with it."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Signatory:
     tenancy_id: str
     user_id: str
     fingerprint: str
-    private_key_pem: str
+    private_key_pem: str = field(repr=False)
 
     @property
     def key_id(self) -> str:

@@ -21,7 +21,7 @@ class Status(StrEnum):
 class CheckGroup(StrEnum):
     """The tables of the report, in the order of the runbook."""
 
-    ACCESS = "Access to OCI"
+    ACCESS = "Access"
     IAM_SERVICE_MESH = "IAM policies for Service Mesh"
     IAM_CERTIFICATES = "IAM policies for Certificates"
     IAM_VAULT = "IAM policies for Vault"
@@ -87,19 +87,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings about one compartment of one tenancy in one region.
+    """All findings about one compartment of a tenancy in a region, or about one cluster.
 
     Attributes:
-        tenancy: The name under which the tenancy is configured.
-        region: The region, as in `eu-frankfurt-1`.
-        compartment_id: The compartment that was checked.
+        subject: What was checked: `acme in eu-frankfurt-1`, or `cluster fra-1`.
+        scope: Where: the compartment's OCID, or the namespace.
         checked_at: When the facts were read.
         findings: The findings in the order of their groups.
     """
 
-    tenancy: str
-    region: str
-    compartment_id: str
+    subject: str
+    scope: str
     checked_at: datetime
     findings: tuple[Finding, ...]
 

@@ -12,8 +12,8 @@ def render_markdown(report: Report) -> str:
     """A heading with the outcome, the statements to paste, and one table per group."""
     counts = ", ".join(f"{count} {status.value}" for status, count in report.counts.items())
     parts = [
-        f"# Prerequisites of {report.tenancy} in {report.region}: {report.status.value}",
-        f"Compartment `{report.compartment_id}`, read {report.checked_at:%Y-%m-%d %H:%M} UTC: {counts}.",
+        f"# Prerequisites of {report.subject}: {report.status.value}",
+        f"`{report.scope}`, read {report.checked_at:%Y-%m-%d %H:%M} UTC: {counts}.",
         *_statements_to_paste(report),
         *(_table(report, group) for group in CheckGroup if report.in_group(group)),
     ]

@@ -33,7 +33,7 @@ def policy_findings(*texts: str) -> dict[str, Finding]:
 
 
 def report(*findings: Finding) -> Report:
-    return Report("acme", "eu-frankfurt-1", "m", NOW, findings)
+    return Report("acme in eu-frankfurt-1", "m", NOW, findings)
 
 
 def test_the_three_groups_are_reported_apart() -> None:
