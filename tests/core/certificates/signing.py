@@ -1,5 +1,6 @@
 """One CA, one key, one plan: what the tests of issued certificates share."""
 
+from datetime import datetime
 from functools import cache
 
 from tasks.core.certificates.authorities import Authority, AuthorityPlan, create_authority
@@ -28,6 +29,11 @@ def authority_of(spec: KeySpec = KeySpec.ECDSA_P256, *, constrained: bool = True
     """A CA that was made at `NOW`."""
     permitted = TARGET.permitted_subtrees if constrained else ()
     return create_authority(AuthorityPlan(key_spec=spec, permitted_names=permitted), key_of(spec), NOW)
+
+
+def authority_at(now: datetime) -> Authority:
+    """A CA of the real clock, for programs that look at it."""
+    return create_authority(AuthorityPlan(key_spec=KeySpec.ECDSA_P256), generate_key(), now)
 
 
 def expectation_of(spec: KeySpec = KeySpec.ECDSA_P256) -> RequestExpectation:
