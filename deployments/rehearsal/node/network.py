@@ -33,6 +33,11 @@ class Network:
         # The loop keeps only weak references to tasks, and a connection outlives its listener.
         self._relays: set[asyncio.Task[None]] = set()
 
+    @property
+    def connections(self) -> int:
+        """How many connections are being forwarded."""
+        return len(self._relays)
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
