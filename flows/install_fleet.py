@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from prefect import flow
+from prefect.runtime import flow_run
 from pydantic import Field
 
 from blocks.kubernetes_cluster import KubernetesCluster
@@ -27,13 +28,14 @@ from tasks.sources import Sources, fetch_sources
 from tasks.target import check_target
 from tasks.verification import verify_operator
 
-ClusterNames = Annotated[
-    list[str],
-    Field(min_length=1, description="Names of the OSOK Kubernetes Cluster blocks to install to, in order."),
-]
+ClusterNames = Annotated[list[str], Field(min_length=1)]
 
 
-@flow(name="install-fleet", flow_run_name="install-fleet/{clusters}")
+def _flow_run_name() -> str:
+    return f"install-fleet/{','.join(flow_run.parameters['clusters'])}"
+
+
+@flow(name="install-fleet", flow_run_name=_flow_run_name)
 def install_fleet(
     clusters: ClusterNames,
     operator: OperatorChoice = OperatorChoice(),
@@ -45,6 +47,13 @@ def install_fleet(
 
     Clusters are taken one after another; one that fails does not stop the next. Every step reads the cluster
     first and writes only what is not right yet, so the flow may be run again at any time.
+
+    Args:
+        clusters: Names of the OSOK Kubernetes Cluster blocks to install to, in order.
+        operator: Which operator release to install, where from and where to.
+        olm: Which Operator Lifecycle Manager to install, and where its two manifest files come from.
+        metrics_server: The optional metrics server, which the autoscaler of ingress gateways needs.
+        deadlines: How long the stages of one cluster may take, as ISO 8601 durations: PT90S, PT5M, PT1H.
     """
     sources = fetch_sources(operator, olm, metrics_server)
     reports = [install_on_cluster(name, sources, deadlines) for name in clusters]

@@ -26,38 +26,46 @@ class OlmRelease(_Settings):
 
     version: str = Field(
         default="0.20.0",
+        title="OLM version",
         pattern=r"^v?\d+\.\d+\.\d+$",
         description="The OLM version, for example 0.20.0 (the one Oracle documents) or 0.46.0.",
     )
     location: str = Field(
         default="https://github.com/operator-framework/operator-lifecycle-manager/releases/download/v{version}",
+        title="Location of the manifests",
         description="URL or folder that holds crds.yaml and olm.yaml; {version} is replaced.",
     )
     crds_sha256: str = Field(
         default="",
+        title="SHA-256 of crds.yaml",
         pattern=_SHA256,
-        description="SHA-256 of crds.yaml. Empty: the pin that is built in, which exists for 0.20.0 only.",
+        description="64 hexadecimal digits. Empty: the pin that is built in, which exists for 0.20.0 only.",
     )
     olm_sha256: str = Field(
         default="",
+        title="SHA-256 of olm.yaml",
         pattern=_SHA256,
-        description="SHA-256 of olm.yaml. Empty: the pin that is built in, which exists for 0.20.0 only.",
+        description="64 hexadecimal digits. Empty: the pin that is built in, which exists for 0.20.0 only.",
     )
     other_version: VersionChange = Field(
-        default=VersionChange.REFUSE, description="What to do when another OLM version is installed already."
+        default=VersionChange.REFUSE,
+        title="When another OLM version is installed",
+        description="REFUSE: stop and name both versions. UPGRADE: apply the version above over it.",
     )
 
 
 class CatalogChoice(_Settings):
-    """How the bundle is served to OLM (design decision 7)."""
+    """How the bundle is served to OLM: by a Deployment of our own, or by a catalog that runs already."""
 
     opm_image: str = Field(
         default="quay.io/operator-framework/opm:v1.73.0",
+        title="opm image",
         description="Image that serves the catalog. A tag is resolved to its digest once per run.",
     )
     address: str = Field(
         default="",
-        description="host:port of a catalog that runs already; then none is made.",
+        title="Address of a catalog",
+        description="host:port of a catalog that runs already; then none is made. Empty: one is made.",
     )
 
 
@@ -74,6 +82,7 @@ class OperatorChoice(_Settings):
 
     profile: str = Field(
         default="osok-1.1.9",
+        title="Operator profile",
         description="Name of a built-in operator profile, or the path of a profile file on the worker.",
     )
     namespace: str = Field(
@@ -83,30 +92,39 @@ class OperatorChoice(_Settings):
     )
     version: str = Field(
         default="1.1.9",
+        title="Operator release",
         description="Release to install, for example 1.1.9; 'newest-1.x' asks the releases page.",
     )
     releases_url: str = Field(
         default="https://api.github.com",
+        title="Releases page",
         description="Base URL of the GitHub API (or a mirror) for 'newest-1.x'.",
     )
     bundle_source: BundleSource = Field(
-        default=BundleSource.REGISTRY, description="Where the operator's bundle comes from."
+        default=BundleSource.REGISTRY,
+        title="Bundle source",
+        description="REGISTRY: an image registry. DIRECTORY, ARCHIVE: a path on the worker.",
     )
     bundle: str = Field(
         default="",
+        title="Bundle",
         description="Image reference, directory or archive of the bundle. Empty: the profile's public image "
         "at the version above.",
     )
     registry: str = Field(
         default="",
-        description="Name of the ContainerRegistry block with the credentials. Empty: anonymous.",
+        title="Registry block",
+        description="Name of the OSOK Container Registry block with the credentials. Empty: anonymous.",
     )
     pull_secret: str = Field(
         default="",
+        title="Image pull Secret",
         description="Name of an image pull Secret in the operator's namespace, for the catalog's image.",
     )
     catalog: CatalogChoice = Field(
-        default=CatalogChoice(), description="How the bundle is served to OLM inside the cluster."
+        default=CatalogChoice(),
+        title="Catalog",
+        description="How the bundle is served to OLM inside the cluster.",
     )
 
 
@@ -121,28 +139,52 @@ class MetricsServerMode(StrEnum):
 class MetricsServerChoice(_Settings):
     """The optional metrics server for ingress gateways (R11)."""
 
-    mode: MetricsServerMode = Field(default=MetricsServerMode.OFF, description="OFF or ENSURE.")
-    version: str = Field(default="0.8.0", pattern=r"^\d+\.\d+\.\d+$", description="Version to install.")
+    mode: MetricsServerMode = Field(
+        default=MetricsServerMode.OFF,
+        title="Metrics server",
+        description="OFF: not part of the run. ENSURE: install it unless the cluster serves the metrics API.",
+    )
+    version: str = Field(
+        default="0.8.0",
+        title="Metrics server version",
+        pattern=r"^\d+\.\d+\.\d+$",
+        description="Version to install.",
+    )
     location: str = Field(
         default="https://github.com/kubernetes-sigs/metrics-server/releases/download/v{version}"
         "/high-availability.yaml",
+        title="Location of the manifest",
         description="URL or file of the manifest; {version} is replaced.",
     )
     sha256: str = Field(
-        default="", pattern=_SHA256, description="SHA-256 of the manifest; required when it is installed."
+        default="",
+        title="SHA-256 of the manifest",
+        pattern=_SHA256,
+        description="64 hexadecimal digits; required when it is installed.",
     )
 
 
 class Deadlines(_Settings):
-    """How long the stages of one cluster may take."""
+    """How long the stages of one cluster may take, as ISO 8601 durations: PT90S, PT5M, PT1H."""
 
-    target: timedelta = Field(default=timedelta(minutes=1), description="Reaching and checking the cluster.")
-    olm: timedelta = Field(default=timedelta(minutes=5), description="OLM, until every row is healthy.")
+    target: timedelta = Field(
+        default=timedelta(minutes=1), title="Target", description="Reaching and checking the cluster."
+    )
+    olm: timedelta = Field(
+        default=timedelta(minutes=5), title="OLM", description="OLM, until every row is healthy."
+    )
     operator: timedelta = Field(
         default=timedelta(minutes=5),
+        title="Operator",
         description="The operator, from the catalog to ClusterServiceVersion Succeeded (R6).",
     )
     verification: timedelta = Field(
-        default=timedelta(minutes=2), description="CRDs, webhooks and the calls through the API server."
+        default=timedelta(minutes=2),
+        title="Verification",
+        description="CRDs, webhooks and the calls through the API server.",
     )
-    metrics_server: timedelta = Field(default=timedelta(minutes=3), description="The metrics server.")
+    metrics_server: timedelta = Field(
+        default=timedelta(minutes=3),
+        title="Metrics server",
+        description="The metrics server, until its API is available.",
+    )
