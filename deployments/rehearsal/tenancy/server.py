@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +30,7 @@ from deployments.rehearsal.tenancy.clusters import ClusterService
 from deployments.rehearsal.tenancy.dump import dump_text
 from deployments.rehearsal.tenancy.faults import Fault, FaultKind, Faults
 from deployments.rehearsal.tenancy.identity import IdentityService
+from deployments.rehearsal.tenancy.platform import FEDERATION_PATH, InstanceAuthority
 from deployments.rehearsal.tenancy.sessions import PREFIX
 from deployments.rehearsal.tenancy.signatures import SignedRequest, verify
 from deployments.rehearsal.tenancy.store import Store
@@ -105,6 +107,11 @@ class TenancyServer:
             *NamespaceService(store).routes(),
         ]
 
+    @cached_property
+    def instances(self) -> InstanceAuthority:
+        """Who knows the instances of this region; made when the first one is needed."""
+        return InstanceAuthority(self.store)
+
     @property
     def url(self) -> str:
         """The address for `service_endpoint` of the SDK's clients."""
@@ -139,6 +146,8 @@ class TenancyServer:
             return Answer(dump_text(self.store))
         if parts.path == RegistryTokens.PATH:
             return self._respond_with_token(signed, query)
+        if parts.path == FEDERATION_PATH:
+            return self.instances.exchange(signed)
         caller = verify(signed, self._find_key, self.store.clock())
         for route in self._routes:
             values = route.match(signed.method, parts.path)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from deployments.rehearsal.tenancy.answers import Caller, RefusedError
 
 _SKEW = timedelta(minutes=5)
-_ALWAYS = {"(request-target)", "host"}
+_ALWAYS = frozenset({"(request-target)", "host"})
 _WITH_BODY = {"content-length", "content-type", "x-content-sha256"}
 
 KeyFinder = Callable[[str], tuple[rsa.RSAPublicKey, Caller] | None]
@@ -32,8 +32,10 @@ class SignedRequest:
     body: bytes
 
 
-def verify(request: SignedRequest, find_key: KeyFinder, now: datetime) -> Caller:
-    """Check the signature, the headers it has to cover, the body's digest and the clock.
+def verify(
+    request: SignedRequest, find_key: KeyFinder, now: datetime, always: frozenset[str] = _ALWAYS
+) -> Caller:
+    """Check the signature, the headers it has to cover (`always` and the body's), the digest and the clock.
 
     Raises:
         RefusedError: One of them is wrong (401 NotAuthenticated).
@@ -43,7 +45,7 @@ def verify(request: SignedRequest, find_key: KeyFinder, now: datetime) -> Caller
     if found is None:
         raise _refuse("the key id is not known")
     covered = fields.get("headers", "").split()
-    _check_coverage(request, set(covered))
+    _check_coverage(request, set(covered), always)
     _check_date(request.headers, covered, now)
     key, caller = found
     try:
@@ -58,8 +60,8 @@ def verify(request: SignedRequest, find_key: KeyFinder, now: datetime) -> Caller
     return caller
 
 
-def _check_coverage(request: SignedRequest, covered: set[str]) -> None:
-    needed = _ALWAYS | (_WITH_BODY if request.method in ("POST", "PUT", "PATCH") else set())
+def _check_coverage(request: SignedRequest, covered: set[str], always: frozenset[str]) -> None:
+    needed = always | (_WITH_BODY if request.method in ("POST", "PUT", "PATCH") else set())
     if needed - covered or not covered & {"date", "x-date"}:
         raise _refuse(f"the signature has to cover {', '.join(sorted(needed | {'date'}))}")
     if "x-content-sha256" not in covered:

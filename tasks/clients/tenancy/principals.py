@@ -107,7 +107,7 @@ def _built(kind: str, build: Callable[[], Untyped], wait: timedelta, hint: str) 
     try:
         found = answers.get(timeout=wait.total_seconds())
     except queue.Empty:
-        raise sign_in_error(kind, [f"no answer within {wait.total_seconds():.0f} s", hint]) from None
+        raise sign_in_error(kind, [f"no answer within {wait.total_seconds():g} s", hint]) from None
     if isinstance(found, TenancyError):
         raise found
     if isinstance(found, Exception):

@@ -239,3 +239,11 @@ def test_no_message_holds_a_token_or_a_key(api_key: rsa.RSAPrivateKey, tmp_path:
 
     assert ended not in found
     assert "PRIVATE KEY" not in found
+
+
+def test_a_session_of_another_tenancy_is_named(api_key: rsa.RSAPrivateKey, tmp_path: Path) -> None:
+    path = session_file(tmp_path, pem_of(api_key), token(datetime(2099, 1, 2, tzinfo=UTC)))
+
+    found = problems(lambda: sign_with_session_token(path, "DEFAULT", "ocid1.tenancy.oc1..other"))
+
+    assert found == f"it belongs to {TENANCY} and not to the block's tenancy ocid1.tenancy.oc1..other"
