@@ -74,7 +74,7 @@ def test_a_key_file_that_cannot_be_read_is_named(place: Place) -> None:
         user_id=signatory.user_id, fingerprint=signatory.fingerprint, private_key_file=Path("/absent/key.pem")
     )
 
-    with pytest.raises(FleetError, match="Could not read the API key .*/absent/key.pem"):
+    with pytest.raises(FleetError, match=r"Could not read the API key .*/absent/key\.pem"):
         sign_in(block(place, key))
 
 
