@@ -1,10 +1,11 @@
-"""The kubelet's own API, as far as an API server and a metrics server use it: logs and resource metrics.
+"""The kubelet's own API, as far as an API server and a metrics server use it: logs, ports, resource metrics.
 
 Who may use it is decided as a kubelet does with webhook authorization: a client certificate of the cluster's
 authority for the group system:masters (the API server has one), or a token that the API server accepts and
-whose user may `get nodes/metrics` or `nodes/log`.
+whose user may `get nodes/metrics`, `nodes/log` or `nodes/proxy`.
 """
 
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from typing_extensions import override
 
+from deployments.rehearsal.node.portforward import PortForwarding, forwarded_ports
 from deployments.rehearsal.node.usage import ContainerUsage, machine_usage, resource_metrics
 from tasks.clients.cluster import ClusterClient
 from tasks.core.errors import ClusterError
@@ -25,13 +27,17 @@ from tasks.core.errors import ClusterError
 _QUIET_SECONDS = 10.0
 _MASTERS = ("organizationName", "system:masters")
 _LOG_PARTS = 4
+_FORWARD_PARTS = 3
 
 
-class Logs(Protocol):
-    """Finds the logs of containers."""
+class Pods(Protocol):
+    """Reaches into the pods of the node."""
 
     def container_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> bytes | None:
         """The output of a container, or of its run before this one; None when there is no such container."""
+
+    def connect_port(self, namespace: str, pod: str, port: int) -> socket.socket:
+        """A connection to a port of a pod; OSError when there is none."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class KubeletServer(ThreadingHTTPServer):
         host: The address that it listens on, on a free port.
         files: Its certificate.
         client: Asks the API server about tokens.
-        logs: Finds the logs.
+        pods: Their logs and ports.
         usage: What the containers use at the moment.
     """
 
@@ -67,10 +73,10 @@ class KubeletServer(ThreadingHTTPServer):
         host: str,
         files: KubeletFiles,
         client: ClusterClient,
-        logs: Logs,
+        pods: Pods,
         usage: Callable[[], list[ContainerUsage]],
     ) -> None:
-        self.logs = logs
+        self.pods = pods
         self.usage = usage
         self.client = client
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -122,6 +128,8 @@ class _KubeletRequest(BaseHTTPRequestHandler):
         elif parts[0] == "containerLogs" and len(parts) == _LOG_PARTS:
             query = {name: values[-1] for name, values in parse_qs(url.query).items()}
             self._guarded("log", lambda: self._log(parts, query))
+        elif parts[0] == "portForward" and len(parts) == _FORWARD_PARTS:
+            self._guarded("proxy", lambda: self._forward(parts, url.query))
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"404 page not found\n")
 
@@ -152,7 +160,7 @@ class _KubeletRequest(BaseHTTPRequestHandler):
     def _log(self, parts: list[str], query: Mapping[str, str]) -> None:
         _, namespace, pod, container = parts
         previous = query.get("previous") == "true"
-        content = self.server.logs.container_log(namespace, pod, container, previous=previous)
+        content = self.server.pods.container_log(namespace, pod, container, previous=previous)
         if content is None:
             self._answer(HTTPStatus.NOT_FOUND, f'container "{container}" not found\n'.encode())
             return
@@ -162,6 +170,20 @@ class _KubeletRequest(BaseHTTPRequestHandler):
         if "limitBytes" in query:
             content = content[: int(query["limitBytes"])]
         self._answer(HTTPStatus.OK, content)
+
+    def _forward(self, parts: list[str], query: str) -> None:
+        _, namespace, pod = parts
+        try:
+            ports = forwarded_ports(query)
+        except ValueError as error:
+            self._answer(HTTPStatus.BAD_REQUEST, f"{error}\n".encode())
+            return
+
+        def connect(port: int) -> socket.socket:
+            return self.server.pods.connect_port(namespace, pod, port)
+
+        self.close_connection = True
+        PortForwarding(self.connection, self.path, self.headers.items(), connect).serve(ports)
 
     def _answer(self, status: HTTPStatus, body: bytes, content_type: str = "text/plain") -> None:
         self.send_response(status)

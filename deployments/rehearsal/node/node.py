@@ -17,6 +17,7 @@ from deployments.rehearsal.node.api import ApiAccess, NodeApi, WatchEvent, Watch
 from deployments.rehearsal.node.kubelet import KubeletFiles, KubeletServer
 from deployments.rehearsal.node.network import Network, OpenListener
 from deployments.rehearsal.node.pod import PodWorker
+from deployments.rehearsal.node.portforward import connect_to_port
 from deployments.rehearsal.node.proxy import ServiceProxy, connect_to_pod
 from deployments.rehearsal.node.runnables import ProgramImages
 from deployments.rehearsal.node.settings import NodeSettings, PodHost
@@ -141,6 +142,16 @@ class Node:
         """The output of a container, or of its run before this one; None when there is no such container."""
         found = self._find(namespace, pod)
         return found.log(container, previous=previous) if found else None
+
+    def connect_port(self, namespace: str, pod: str, port: int) -> socket.socket:
+        """A connection to a port of one pod, made inside its sandbox.
+
+        Raises:
+            OSError: There is no such pod, or nothing listens there.
+        """
+        if worker := self._find(namespace, pod):
+            return connect_to_port(worker, port)
+        raise ConnectionRefusedError("no such pod on the node")
 
     def forward_port(self, namespace: str, pod: str, port: int) -> tuple[str, int]:
         """Make a port of one pod reachable from outside, like `kubectl port-forward`, until the node stops.

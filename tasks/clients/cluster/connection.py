@@ -3,6 +3,7 @@
 import os
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,47 @@ from tasks.core.errors import InputError
 from tasks.core.kubeconfigs import ConnectionSettings, ExecPlugin
 
 _POOL_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Transport:
+    """What another protocol needs to reach a client's API server with the same credentials.
+
+    Attributes:
+        name: The cluster's name in messages.
+        server: The API server's URL without a trailing slash.
+        context: Its TLS settings; not used for http://.
+        server_name: The name that its certificate has to have; empty for the URL's host.
+        proxy_url: The proxy to go through; empty for none.
+        authorization: The Authorization header's value as of now; empty for client certificates.
+    """
+
+    name: str
+    server: str
+    context: ssl.SSLContext
+    server_name: str = ""
+    proxy_url: str = field(default="", repr=False)
+    authorization: str = field(default="", repr=False)
+
+    def headers(self) -> dict[str, str]:
+        """The headers that prove who asks."""
+        return {"Authorization": self.authorization} if self.authorization else {}
+
+
+def transport_of(client: ClusterClient) -> Transport:
+    """Find out how a client reaches its API server. Renews a token that has to be renewed."""
+    api = client._api  # noqa: SLF001 - connections are made in this module and nowhere else
+    configuration = api.configuration
+    pool: dict[str, Any] = api.rest_client.pool_manager.connection_pool_kw
+    return Transport(
+        name=client.name,
+        server=configuration.host.rstrip("/"),
+        # The SDK's own pool, in a cluster, has a CA file instead of a context.
+        context=pool.get("ssl_context") or ssl.create_default_context(cafile=configuration.ssl_ca_cert),
+        server_name=pool.get("server_hostname") or "",
+        proxy_url=configuration.proxy or "",
+        authorization=configuration.get_api_key_with_prefix("authorization") or "",
+    )
 
 
 def connect(name: str, settings: ConnectionSettings, request_timeout: timedelta) -> ClusterClient:
