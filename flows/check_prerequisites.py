@@ -113,7 +113,7 @@ def check_prerequisites(
         get_run_logger().warning("Prerequisites are not checked: %s", choice.reason)
         return ()
     until = datetime.now(UTC) + choice.deadline
-    pending = [start_tenancy(load_block(OciTenancy, name), needs, until) for name in tenancies]
+    pending = start_tenancies([load_block(OciTenancy, name) for name in tenancies], needs, until)
     looked_at = [
         start_cluster(load_block(KubernetesCluster, name), cluster_needs, needs) for name in clusters
     ]
@@ -123,13 +123,32 @@ def check_prerequisites(
     return reports
 
 
-def start_tenancy(tenancy: OciTenancy, needs: PrerequisiteNeeds, until: datetime) -> PendingTenancy:
-    """Submit all reads of a tenancy; they run side by side, at most four requests at once."""
+def start_tenancies(
+    tenancies: list[OciTenancy], needs: PrerequisiteNeeds, until: datetime
+) -> list[PendingTenancy]:
+    """Submit all reads. IAM is the same in all regions, so blocks of one compartment share its policies."""
+    policies = {
+        (tenancy.tenancy_id, tenancy.compartment_id): read_iam_policies.submit(tenancy, needs.operator, until)
+        for tenancy in {(item.tenancy_id, item.compartment_id): item for item in tenancies}.values()
+    }
+    return [
+        start_tenancy(tenancy, policies[tenancy.tenancy_id, tenancy.compartment_id], needs, until)
+        for tenancy in tenancies
+    ]
+
+
+def start_tenancy(
+    tenancy: OciTenancy,
+    policies: PrefectFuture[PolicyWorld | Unread],
+    needs: PrerequisiteNeeds,
+    until: datetime,
+) -> PendingTenancy:
+    """Submit all reads of a tenancy's region; they run side by side, at most four requests at once."""
     gateway = needs.gateway
     return PendingTenancy(
         tenancy,
         access=check_tenancy_access.submit(tenancy, until),
-        policies=read_iam_policies.submit(tenancy, needs.operator, until),
+        policies=policies,
         keys=read_vault_and_key.submit(tenancy, needs, until),
         authority=read_certificate_authority.submit(tenancy, needs, until),
         certificate=read_gateway_certificate.submit(tenancy, gateway, until)

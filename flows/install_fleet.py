@@ -8,10 +8,18 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.certificates.proving import prove_certificate
+from tasks.certificates.wave import CertificateWave
 from tasks.connections import load_block
 from tasks.core.errors import FleetError
-from tasks.core.reports import InstallReport
-from tasks.core.settings import Deadlines, MetricsServerChoice, OlmRelease, OperatorChoice
+from tasks.core.settings import (
+    CertificateChoice,
+    CertificateMode,
+    Deadlines,
+    MetricsServerChoice,
+    OlmRelease,
+    OperatorChoice,
+)
 from tasks.core.steps import InstallStep
 from tasks.metrics_server import ensure_metrics_server
 from tasks.olm import apply_olm_crds, apply_olm_objects, wait_for_olm
@@ -35,39 +43,83 @@ def _flow_run_name() -> str:
     return f"install-fleet/{','.join(flow_run.parameters['clusters'])}"
 
 
-@flow(name="install-fleet", flow_run_name=_flow_run_name)
-def install_fleet(
+@flow(name="install-fleet", flow_run_name=_flow_run_name, persist_result=True)
+def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the form in the Prefect UI
     clusters: ClusterNames,
     operator: OperatorChoice = OperatorChoice(),
     olm: OlmRelease = OlmRelease(),
+    certificate: CertificateChoice = CertificateChoice(),
     metrics_server: MetricsServerChoice = MetricsServerChoice(),
     deadlines: Deadlines = Deadlines(),
 ) -> None:
     """Install OLM, the operator and optionally the metrics server, and prove that its webhooks answer.
 
     Clusters are taken one after another; one that fails does not stop the next. Every step reads the cluster
-    first and writes only what is not right yet, so the flow may be run again at any time.
+    first and writes only what is not right yet, so the flow may be run again at any time. With a certificate
+    of your own the run is suspended once, until a person decides about the requests of all clusters; on a
+    fresh cluster the certificate is there before the operator.
 
     Args:
         clusters: Names of the OSOK Kubernetes Cluster blocks to install to, in order.
         operator: Which operator release to install, where from and where to.
         olm: Which Operator Lifecycle Manager to install, and where its two manifest files come from.
+        certificate: OLM's own webhook certificate, or one signed by your CA after a person approved it.
         metrics_server: The optional metrics server, which the autoscaler of ingress gateways needs.
         deadlines: How long the stages of one cluster may take, as ISO 8601 durations: PT90S, PT5M, PT1H.
     """
     sources = fetch_sources(operator, olm, metrics_server)
-    reports = [install_on_cluster(name, sources, deadlines) for name in clusters]
+    wave = CertificateWave(sources.profile, sources.installation.namespace, certificate)
+    logs = {name: StepLog(name, sources.profile.lifecycle_notice) for name in clusters}
+    prepared = {name: _prepare(log, sources, wave, deadlines) for name, log in logs.items()}
+    wave.decide()
+    for name, cluster in prepared.items():
+        if cluster is not None:
+            _finish(cluster, logs[name], sources, wave, deadlines)
+    reports = [log.report() for log in logs.values()]
     publish_reports(reports)
     raise_unless_all_installed(reports)
 
 
-def install_on_cluster(name: str, sources: Sources, deadlines: Deadlines) -> InstallReport:
-    """All steps on one cluster; a step that fails ends this cluster and stands in its report."""
-    log = StepLog(name, sources.profile.lifecycle_notice)
+def _prepare(
+    log: StepLog, sources: Sources, wave: CertificateWave, deadlines: Deadlines
+) -> KubernetesCluster | None:
+    """Everything before the decision: target, OLM, namespace, request. None when a step failed."""
     try:
-        cluster = log.record(InstallStep.BLOCK, load_block, KubernetesCluster, name)
-        log.record(InstallStep.TARGET, check_target, cluster, sources.needs, _until(deadlines.target))
+        cluster = log.record(InstallStep.BLOCK, load_block, KubernetesCluster, log.cluster)
+        target = log.record(
+            InstallStep.TARGET, check_target, cluster, sources.needs, _until(deadlines.target)
+        )
         install_olm(cluster, sources, log, _until(deadlines.olm))
+        namespace = sources.installation.namespace
+        log.record(
+            InstallStep.NAMESPACE,
+            prepare_operator_namespace,
+            cluster,
+            sources.profile,
+            sources.bundle,
+            namespace,
+        )
+        if wave.choice.mode is CertificateMode.OWN:
+            log.record(InstallStep.CERTIFICATE_REQUEST, wave.request, cluster, target)
+    except FleetError:
+        # The log has the error; the other clusters go on, and the flow fails at its end.
+        return None
+    return cluster
+
+
+def _finish(
+    cluster: KubernetesCluster,
+    log: StepLog,
+    sources: Sources,
+    wave: CertificateWave,
+    deadlines: Deadlines,
+) -> None:
+    """Everything after the decision: certificate, operator, metrics server, verification."""
+    try:
+        wave.csvs[log.cluster] = sources.installation.csv
+        if wave.choice.mode is CertificateMode.OWN:
+            until = _until(wave.choice.publish_within)
+            log.record(InstallStep.CERTIFICATE, wave.carry_out, cluster, log.cluster, until)
         install_operator(cluster, sources, log, _until(deadlines.operator))
         if sources.metrics_server is not None:
             until = _until(deadlines.metrics_server)
@@ -76,10 +128,11 @@ def install_on_cluster(name: str, sources: Sources, deadlines: Deadlines) -> Ins
         until = _until(deadlines.verification)
         namespace = sources.installation.namespace
         log.record(InstallStep.VERIFICATION, verify_operator, cluster, sources.profile, namespace, until)
+        if wave.choice.mode is CertificateMode.OWN:
+            log.record(InstallStep.PROOF, prove_certificate, cluster, wave.profile, wave.order)
     except FleetError:
-        # The log has the error; the other clusters go on, and the flow fails at its end.
-        return log.report()
-    return log.report()
+        # As above.
+        return
 
 
 def install_olm(cluster: KubernetesCluster, sources: Sources, log: StepLog, until: datetime) -> None:
@@ -91,17 +144,9 @@ def install_olm(cluster: KubernetesCluster, sources: Sources, log: StepLog, unti
 
 
 def install_operator(cluster: KubernetesCluster, sources: Sources, log: StepLog, until: datetime) -> None:
-    """R4 to R7."""
+    """R5 to R7."""
     installation = sources.installation
     log.version("Operator", f"{installation.csv} ({sources.bundle.digest or sources.bundle.source})")
-    log.record(
-        InstallStep.NAMESPACE,
-        prepare_operator_namespace,
-        cluster,
-        sources.profile,
-        sources.bundle,
-        installation.namespace,
-    )
     log.record(InstallStep.CATALOG, publish_catalog, cluster, sources.bundle, installation, sources.catalog)
     log.record(InstallStep.CATALOG_READY, wait_for_catalog, cluster, installation, until)
     log.record(InstallStep.OPERATOR_GROUP, ensure_operator_group, cluster, installation)

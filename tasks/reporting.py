@@ -28,7 +28,7 @@ class StepLog:
     """
 
     def __init__(self, cluster: str, notice: str = "") -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._notice = notice
         self._versions: dict[str, str] = {}
         self._steps: list[StepResult] = []
@@ -54,7 +54,7 @@ class StepLog:
     def report(self) -> InstallReport:
         """The report of what was recorded so far."""
         return InstallReport(
-            cluster=self._cluster,
+            cluster=self.cluster,
             versions=dict(self._versions),
             steps=tuple(self._steps),
             findings=self._findings,
@@ -74,6 +74,7 @@ class StepLog:
                 self.version("Kubernetes", result.version)
                 detail = f"kube-system uid {result.uid}, account {result.user}"
             case tuple():
+                # The proof repeats the verification and adds to it, so the last findings count.
                 self._findings, detail = result, _summary(result)
             case _:
                 detail = ""

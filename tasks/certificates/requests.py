@@ -1,6 +1,7 @@
 """The request on a cluster: made once, checked, and shown to the person who decides (R12–R14)."""
 
 from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.certificates.orders import describe_present
 from tasks.certificates.staging import Staged, discard_staged, read_staged, stage
 from tasks.clients.cluster import ClusterClient
 from tasks.connections import open_cluster
@@ -54,6 +55,7 @@ def request_certificate(
         key=describe_key(staged.key.public_key),
         spki_sha256=staged.key.spki_sha256,
         validity=order.validity,
+        replaces=describe_present(client, order),
     )
 
 

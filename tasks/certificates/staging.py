@@ -4,21 +4,19 @@ Key and request are written together in one create, so a run that dies leaves bo
 starts again finds the very request that was shown.
 """
 
-import base64
 from dataclasses import dataclass, field
 
 from tasks.clients.cluster import ClusterClient
 from tasks.core.certificate_orders import CertificateOrder
-from tasks.core.certificates.keys import PrivateKey, generate_key, load_key
+from tasks.core.certificates.keys import PrivateKey, generate_key
 from tasks.core.certificates.request_policy import RequestExpectation, check_request
 from tasks.core.certificates.requests import build_request
+from tasks.core.certificates.webhook_secrets import StagedKey, build_staging_secret, read_staging_secret
 from tasks.core.errors import CertificateError, ClusterConflictError
 from tasks.core.manifests import Manifest, ObjectRef
-from tasks.core.ownership import is_ours, marked_as_ours
+from tasks.core.ownership import MANAGED_BY, is_ours
 
 STAGING_SECRET = "osok-fleet-staging"  # noqa: S105 - the name of a Secret, not a password
-_KEY = "tls.key"
-_REQUEST = "request.pem"
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,8 @@ def stage(client: ClusterClient, order: CertificateOrder) -> Staged:
     discard_staged(client, order)
     key = generate_key(order.key_spec)
     request = build_request(key, order.plan)
-    created = client.create(_manifest(order, key, request))
+    manifest = build_staging_secret(STAGING_SECRET, order.namespace, StagedKey(key, request), MANAGED_BY)
+    created = client.create({**manifest, "immutable": True})
     return Staged(created["metadata"]["uid"], key, request)
 
 
@@ -98,28 +97,12 @@ def require_staged(client: ClusterClient, order: CertificateOrder) -> Staged:
 
 
 def _usable(secret: Manifest, order: CertificateOrder) -> Staged | None:
-    data = secret.get("data") or {}
-    request = base64.b64decode(data.get(_REQUEST, ""))
     try:
-        staged = Staged(secret["metadata"]["uid"], load_key(base64.b64decode(data.get(_KEY, ""))), request)
+        found = read_staging_secret(secret)
     except CertificateError:
         return None
-    return None if check_request(request, staged.expectation(order)) else staged
-
-
-def _manifest(order: CertificateOrder, key: PrivateKey, request: bytes) -> Manifest:
-    ref = _ref(order)
-    content = {_KEY: key.pkcs8_pem().get_secret_value(), _REQUEST: request}
-    return marked_as_ours(
-        {
-            "apiVersion": ref.api_version,
-            "kind": ref.kind,
-            "metadata": {"name": ref.name, "namespace": ref.namespace},
-            "type": "Opaque",
-            "immutable": True,
-            "data": {name: base64.b64encode(value).decode() for name, value in content.items()},
-        }
-    )
+    staged = Staged(secret["metadata"]["uid"], found.key, found.request)
+    return None if check_request(found.request, staged.expectation(order)) else staged
 
 
 def _ref(order: CertificateOrder) -> ObjectRef:

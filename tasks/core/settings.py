@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.core.certificates.cluster_requests import DEFAULT_SIGNER
+from tasks.core.certificates.keys import KeySpec
+
 _SHA256 = r"^([0-9a-f]{64})?$"
 
 
@@ -77,8 +80,8 @@ class BundleSource(StrEnum):
     ARCHIVE = "ARCHIVE"
 
 
-class OperatorChoice(_Settings):
-    """Which operator release to install, where from and where to (R4–R6)."""
+class OperatorPlace(_Settings):
+    """Which operator, and in which namespace."""
 
     profile: str = Field(
         default="osok-1.1.9",
@@ -90,6 +93,11 @@ class OperatorChoice(_Settings):
         pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$",
         description="Namespace the operator runs in. Empty: the profile's own.",
     )
+
+
+class OperatorChoice(OperatorPlace):
+    """Which operator release to install, where from and where to (R4–R6)."""
+
     version: str = Field(
         default="1.1.9",
         title="Operator release",
@@ -187,4 +195,54 @@ class Deadlines(_Settings):
         default=timedelta(minutes=3),
         title="Metrics server",
         description="The metrics server, until its API is available.",
+    )
+
+
+class CertificateMode(StrEnum):
+    """Whose certificate the operator's webhooks serve."""
+
+    OLM = "OLM"
+    """The one that OLM makes; certificate steps are left out."""
+    OWN = "OWN"
+    """One signed by your own CA, after a person approved it."""
+
+
+class GatePolicy(StrEnum):
+    """What the denial of one cluster means for the others of the same gate."""
+
+    CONTINUE = "CONTINUE"
+    """The denied clusters drop out; the others go on."""
+    STOP = "STOP"
+    """Nothing is signed for any cluster."""
+
+
+class CertificateChoice(_Settings):
+    """The webhook certificate and the gate before it (R12–R21)."""
+
+    mode: CertificateMode = Field(
+        default=CertificateMode.OLM, description="OLM's own certificate, or one signed by your CA."
+    )
+    authority: str = Field(
+        default="", description="Name of the OSOK Certificate Authority block that signs; for mode OWN."
+    )
+    key_spec: KeySpec = Field(default=KeySpec.ECDSA_P256, description="Key of the webhook certificate.")
+    validity: timedelta = Field(
+        default=timedelta(days=397), description="Lifetime of the certificate; never longer than the CA's."
+    )
+    common_name: str = Field(
+        default="kube.operator.cert", max_length=64, description="Common name, for people only."
+    )
+    signer_name: str = Field(
+        default=DEFAULT_SIGNER, description="signerName of the request, domain/path; not one of Kubernetes'."
+    )
+    decision_deadline: timedelta = Field(
+        default=timedelta(hours=12),
+        description="How long the run waits for the decision, less than 24 hours: clusters collect requests "
+        "then.",
+    )
+    denied_cluster: GatePolicy = Field(
+        default=GatePolicy.CONTINUE, description="What one denied cluster means for the others."
+    )
+    publish_within: timedelta = Field(
+        default=timedelta(minutes=10), description="How long publishing on one cluster may take."
     )

@@ -18,7 +18,10 @@ class InstallStep(Enum):
     SUBSCRIPTION = ("Operator: Subscription", ("R6", "R7"))
     INSTALL_PLAN = ("Operator: InstallPlan approved", ("R7",))
     CSV = ("Operator: ClusterServiceVersion succeeded", ("R7",))
+    CERTIFICATE_REQUEST = ("Certificate: requested", ("R12", "R13", "R14"))
+    CERTIFICATE = ("Certificate: signed and published", ("R15", "R16", "R17", "R18", "R19", "R20"))
     METRICS_SERVER = ("Metrics server", ("R11",))
+    PROOF = ("Certificate proven through the API server", ("R21",))
     VERIFICATION = ("CRDs and webhooks verified and called", ("R8", "R9", "R10"))
 
     def __init__(self, title: str, runbook: tuple[str, ...]) -> None:

@@ -39,6 +39,7 @@ class Check(StrEnum):
     CALL_ALLOWED = "CALL_ALLOWED"
     CALL_DENIED = "CALL_DENIED"
     INJECTOR_CALL = "INJECTOR_CALL"
+    HANDSHAKE = "HANDSHAKE"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,94 @@
+"""One wave of certificates: asked for on every cluster, decided once, then signed and published per cluster.
+
+It runs inside a flow and calls tasks; install-fleet and issue-webhook-certificate share it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from blocks.certificate_authority import CertificateAuthority
+from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.certificates.gate import SigningDecision, ask_for_decision
+from tasks.certificates.orders import order_for, why_certificate_is_needed
+from tasks.certificates.publishing import Publication, publish_certificate
+from tasks.certificates.requests import request_certificate
+from tasks.certificates.signing import Decision, discard_denied_request, sign_certificate
+from tasks.connections import load_block
+from tasks.core.certificate_orders import CertificateOrder, PendingRequest
+from tasks.core.errors import DecisionError
+from tasks.core.outcomes import StepOutcome
+from tasks.core.profiles import OperatorProfile
+from tasks.core.settings import CertificateChoice, GatePolicy
+from tasks.target import Target
+
+
+@dataclass
+class CertificateWave:
+    """The certificates of one run.
+
+    Args:
+        profile: The operator.
+        namespace: Where it runs.
+        choice: The run's parameters.
+        csvs: Name of the operator's ClusterServiceVersion by cluster; filled before `carry_out`.
+    """
+
+    profile: OperatorProfile
+    namespace: str
+    choice: CertificateChoice
+    csvs: dict[str, str] = field(default_factory=dict)
+    requests: dict[str, PendingRequest] = field(default_factory=dict)
+    decision: SigningDecision | None = None
+
+    @property
+    def order(self) -> CertificateOrder:
+        """What is requested on every cluster."""
+        return order_for(self.profile, self.namespace, self.choice)
+
+    @property
+    def authority(self) -> CertificateAuthority:
+        """The block of the CA."""
+        return load_block(CertificateAuthority, self.choice.authority)
+
+    def request(self, cluster: KubernetesCluster, target: Target) -> StepOutcome:
+        """Make or find the request of one cluster, unless it has the right certificate already."""
+        reason = why_certificate_is_needed(cluster, self.order, self.authority)
+        if not reason:
+            return StepOutcome(detail="the right certificate is in use")
+        pending = request_certificate(cluster, self.order, target)
+        self.requests[target.name] = pending
+        return StepOutcome(detail=f"{pending.shown.name} waits for a decision: {reason}")
+
+    def decide(self) -> None:
+        """Suspend the flow run until a person decides; at once when nothing is asked for."""
+        if self.requests:
+            requests = [self.requests[name] for name in sorted(self.requests)]
+            self.decision = ask_for_decision(requests, self.choice.decision_deadline)
+
+    def carry_out(self, cluster: KubernetesCluster, name: str, until: datetime) -> StepOutcome:
+        """Sign and publish on one cluster as decided.
+
+        Raises:
+            DecisionError: It was denied; nothing was published, request and staged key are gone.
+        """
+        pending = self.requests.get(name)
+        if pending is None or self.decision is None:
+            return StepOutcome(detail="the right certificate is in use")
+        if self._denied(name):
+            discard_denied_request(cluster, self.order, pending)
+            raise DecisionError(
+                "sign the certificate",
+                f"{name}: {pending.shown.name}",
+                "an approval",
+                f"a denial by {self.decision.approver} (claimed): {self.decision.reason}",
+                "Nothing was published. Run again when the reason is settled; it asks anew.",
+            )
+        issued = sign_certificate(cluster, self.order, pending, self.decision.decision, self.authority)
+        publication = Publication(self.order, issued, self.profile, self.csvs[name])
+        return publish_certificate(cluster, publication, until)
+
+    def _denied(self, name: str) -> bool:
+        if self.decision is None or self.decision.decision is Decision.DENY:
+            return True
+        denied = self.decision.denied_clusters
+        return name in denied or (bool(denied) and self.choice.denied_cluster is GatePolicy.STOP)

@@ -1,0 +1,83 @@
+"""The caBundles of the operator's webhook configurations: read together, written together (R20, R21)."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tasks.clients.cluster import ClusterClient, PatchType
+from tasks.core.certificates.findings import WebhookFact
+from tasks.core.manifests import Manifest, ObjectRef
+
+_ADMISSION = "admissionregistration.k8s.io/v1"
+_KINDS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+
+
+@dataclass(frozen=True)
+class RegisteredBundle:
+    """The caBundle of one webhook.
+
+    Attributes:
+        ref: The configuration object.
+        index: Position in its `webhooks`, for the JSON patch.
+        name: webhooks[].name, which a patch tests before it writes.
+    """
+
+    ref: ObjectRef
+    index: int
+    name: str
+    service: str
+    ca_bundle: bytes = field(repr=False)
+
+    def fact(self) -> WebhookFact:
+        """The same for the diagnosis."""
+        return WebhookFact(str(self.ref), self.name, self.service, self.ca_bundle)
+
+
+def read_bundles(
+    client: ClusterClient, namespace: str, services: tuple[str, ...]
+) -> tuple[RegisteredBundle, ...]:
+    """Every webhook of the cluster that calls one of the Services, whatever its configuration is called."""
+    found = [
+        bundle
+        for kind in _KINDS
+        for configuration in client.list_objects(_ADMISSION, kind)
+        for bundle in _bundles(kind, configuration, namespace, services)
+    ]
+    return tuple(found)
+
+
+def write_bundles(
+    client: ClusterClient, bundles: tuple[RegisteredBundle, ...], trust: bytes
+) -> tuple[str, ...]:
+    """Bring every caBundle to these bytes; one that has them is not written.
+
+    The patch tests the webhook's name first, so an object that OLM replaced in between is not hit blindly.
+
+    Returns:
+        One line per object that was written.
+    """
+    encoded = base64.b64encode(trust).decode()
+    written = []
+    for bundle in bundles:
+        if bundle.ca_bundle == trust:
+            continue
+        place = f"/webhooks/{bundle.index}"
+        operations: list[Manifest] = [
+            {"op": "test", "path": f"{place}/name", "value": bundle.name},
+            {"op": "add", "path": f"{place}/clientConfig/caBundle", "value": encoded},
+        ]
+        client.patch(bundle.ref, operations, PatchType.JSON)
+        written.append(f"UPDATED {bundle.ref}: caBundle")
+    return tuple(written)
+
+
+def _bundles(
+    kind: str, configuration: Manifest, namespace: str, services: tuple[str, ...]
+) -> Iterator[RegisteredBundle]:
+    ref = ObjectRef(_ADMISSION, kind, configuration["metadata"]["name"])
+    for index, webhook in enumerate(configuration.get("webhooks") or []):
+        config = webhook.get("clientConfig") or {}
+        service = config.get("service") or {}
+        if service.get("namespace") == namespace and service.get("name") in services:
+            bundle = base64.b64decode(config.get("caBundle") or "")
+            yield RegisteredBundle(ref, index, webhook["name"], service["name"], bundle)
