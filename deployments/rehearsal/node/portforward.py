@@ -1,190 +1,146 @@
-"""Port-forwarding as a kubelet does it over WebSocket: the subprotocol `v4.channel.k8s.io`, one port.
+"""The kubelet's port forwarding: `/portForward/{namespace}/{pod}?port=…` over a WebSocket.
 
-Binary messages start with a channel byte. Channel 0 carries the port's data, channel 1 errors; each begins
-with the port number in two bytes, lowest first (k8s.io/kubelet pkg/cri/streaming/portforward/websocket.go).
-The frames are those of RFC 6455.
+The protocol is v4.channel.k8s.io (k8s.io/cri-streaming pkg/streaming/portforward/websocket.go): every message
+begins with the number of its channel; the n-th port has channel 2n for data and 2n + 1 for an error text; the
+server's first message on either is the port, two bytes, little endian. An API server passes the upgraded
+connection through as it is, unless the client asks for SPDY in it, as kubectl does: that is not served here.
 """
 
-import base64
-import hashlib
-import select
+import contextlib
+import selectors
+import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import IntEnum
-from socket import socket
+from collections.abc import Callable, Sequence
+from email.message import Message
+from urllib.parse import parse_qs
 
-PROTOCOL = "v4.channel.k8s.io"
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
-_ACCEPT_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+OpenPort = Callable[[int], socket.socket]
+"""Connects to a port of the pod; OSError when nothing listens there."""
+
+_PROTOCOL = Subprotocol("v4.channel.k8s.io")
 _CHUNK = 65536
-_DATA, _ERRORS = b"\0", b"\1"
-_LENGTH_16, _LENGTH_64 = 126, 127
-_MAX_MESSAGE = 16 * 1024 * 1024
-_IDLE_SECONDS = 4 * 60 * 60  # a kubelet's default streaming-connection-idle-timeout
+_PORTS = range(1, 65536)
 
 
-class Opcode(IntEnum):
-    """The frames that occur (RFC 6455, section 5.2)."""
-
-    CONTINUATION = 0
-    TEXT = 1
-    BINARY = 2
-    CLOSE = 8
-    PING = 9
-    PONG = 10
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame, unmasked."""
-
-    opcode: Opcode
-    payload: bytes
-
-
-class NotAWebSocketError(ValueError):
-    """The request cannot be upgraded; the text says why."""
-
-
-def upgrade_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers of the 101 answer to an upgrade request.
+def forwarded_ports(query: str) -> tuple[int, ...]:
+    """The ports that a request's query asks for.
 
     Raises:
-        NotAWebSocketError: It asks for another protocol, such as SPDY.
+        ValueError: There is none, or one of them is not a port.
     """
-    key = headers.get("Sec-WebSocket-Key", "")
-    if headers.get("Upgrade", "").lower() != "websocket" or not key:
-        raise NotAWebSocketError("only WebSocket upgrades are served")
-    offered = [each.strip() for each in headers.get("Sec-WebSocket-Protocol", "").split(",")]
-    if PROTOCOL not in offered:
-        raise NotAWebSocketError(f"only the subprotocol {PROTOCOL} is served")
-    digest = hashlib.sha1(key.encode() + _ACCEPT_SUFFIX, usedforsecurity=False).digest()
-    return {
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Accept": base64.b64encode(digest).decode(),
-        "Sec-WebSocket-Protocol": PROTOCOL,
-    }
+    listed = [port for value in parse_qs(query).get("port", []) for port in value.split(",")]
+    ports = tuple(int(port) for port in listed)
+    if not ports or any(port not in _PORTS for port in ports):
+        raise ValueError('the query parameter "port" must be one or more ports')
+    return ports
 
 
-def encode_frame(opcode: Opcode, payload: bytes) -> bytes:
-    """A frame as a server sends it: final and unmasked."""
-    length = len(payload)
-    if length < _LENGTH_16:
-        head = struct.pack("!BB", 0x80 | opcode, length)
-    elif length < 1 << 16:
-        head = struct.pack("!BBH", 0x80 | opcode, _LENGTH_16, length)
-    else:
-        head = struct.pack("!BBQ", 0x80 | opcode, _LENGTH_64, length)
-    return head + payload
-
-
-class FrameReader:
-    """Takes bytes in and gives frames out."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """The frames that are complete with these bytes.
-
-        Raises:
-            ValueError: A frame is too long or has an unknown opcode.
-        """
-        self._buffer += data
-        while (frame := self._next()) is not None:
-            yield frame
-
-    def _next(self) -> Frame | None:
-        parsed = self._header()
-        if parsed is None:
-            return None
-        start, length, masked = parsed
-        if length > _MAX_MESSAGE:
-            raise ValueError("the frame is too long")
-        mask_size = 4 if masked else 0
-        end = start + mask_size + length
-        if len(self._buffer) < end:
-            return None
-        opcode = Opcode(self._buffer[0] & 0x0F)
-        mask = bytes(self._buffer[start : start + mask_size])
-        payload = bytes(self._buffer[start + mask_size : end])
-        del self._buffer[:end]
-        return Frame(opcode, _unmask(payload, mask))
-
-    def _header(self) -> tuple[int, int, bool] | None:
-        if len(self._buffer) < 2:  # noqa: PLR2004 - RFC 6455, section 5.2
-            return None
-        masked, length = bool(self._buffer[1] & 0x80), self._buffer[1] & 0x7F
-        extended = {_LENGTH_16: "!H", _LENGTH_64: "!Q"}.get(length)
-        if extended is None:
-            return 2, length, masked
-        start = 2 + struct.calcsize(extended)
-        if len(self._buffer) < start:
-            return None
-        (length,) = struct.unpack_from(extended, self._buffer, 2)
-        return start, length, masked
-
-
-def _unmask(payload: bytes, mask: bytes) -> bytes:
-    if not mask:
-        return payload
-    repeated = (mask * (len(payload) // 4 + 1))[: len(payload)]
-    mixed = int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")
-    return mixed.to_bytes(len(payload), "big")
-
-
-def forward(client: ssl.SSLSocket, port: int, connect: Callable[[], socket]) -> None:
-    """Forward one port over an upgraded connection until either side ends.
+class PortForwarding:
+    """Serves one request whose headers have been read, until one side is done.
 
     Args:
-        client: The connection, after the 101 answer.
-        port: The port, which both channels begin with.
-        connect: Connects to the port of the pod; OSError when it cannot.
+        connection: To the client. Stays open, in a state in which it can only be closed.
+        headers: The request's headers.
+        open_port: Connects to the pod.
     """
-    client.settimeout(_IDLE_SECONDS)
-    for channel in (_DATA, _ERRORS):
-        _send(client, channel + struct.pack("<H", port))
-    try:
-        backend = connect()
-    except OSError as error:
-        _send(client, _ERRORS + f"an error occurred forwarding {port}: {error.strerror}".encode())
-        client.sendall(encode_frame(Opcode.CLOSE, b""))
-        return
-    with backend:
-        _relay(client, backend)
 
+    def __init__(self, connection: ssl.SSLSocket, headers: Message, open_port: OpenPort) -> None:
+        self._connection = connection
+        self._request = Request("/", Headers(headers.items()))
+        self._open_port = open_port
+        self._protocol = ServerProtocol(subprotocols=[_PROTOCOL])
+        self._channels: dict[int, socket.socket] = {}
+        self._incoming = 0
 
-def _relay(client: ssl.SSLSocket, backend: socket) -> None:
-    reader = FrameReader()
-    while True:
-        # What the TLS layer has decrypted already shows in no file descriptor.
-        waiting = [client] if client.pending() else select.select([client, backend], [], [])[0]
-        if backend in waiting:
-            data = backend.recv(_CHUNK)
-            if not data:
-                client.sendall(encode_frame(Opcode.CLOSE, b""))
+    def serve(self, ports: Sequence[int]) -> None:
+        """Upgrade the connection and copy bytes. A client that goes away ends it silently."""
+        with contextlib.suppress(OSError, InvalidState), contextlib.ExitStack() as opened:
+            if not self._upgrade():
                 return
-            _send(client, _DATA + data)
-        if client in waiting:
-            data = client.recv(_CHUNK)
-            if not data or not all(_pass_on(frame, client, backend) for frame in reader.feed(data)):
-                return
+            for index, port in enumerate(ports):
+                self._open(2 * index, port, opened)
+            self._copy()
+            self._protocol.send_close(1000)
+            self._flush()
 
+    def _upgrade(self) -> bool:
+        # The protocol object wants to read the request itself.
+        self._protocol.receive_data(self._request.serialize())
+        self._protocol.events_received()
+        self._protocol.send_response(self._protocol.accept(self._request))
+        self._flush()
+        return self._protocol.state is State.OPEN
 
-def _pass_on(frame: Frame, client: ssl.SSLSocket, backend: socket) -> bool:
-    """Take one frame from the client; false when it was the last one."""
-    if frame.opcode is Opcode.CLOSE:
-        client.sendall(encode_frame(Opcode.CLOSE, frame.payload))
-        return False
-    if frame.opcode is Opcode.PING:
-        client.sendall(encode_frame(Opcode.PONG, frame.payload))
-    elif frame.payload[:1] == _DATA:
-        backend.sendall(frame.payload[1:])
-    return True
+    def _open(self, channel: int, port: int, opened: contextlib.ExitStack) -> None:
+        number = struct.pack("<H", port)
+        self._send(channel, number)
+        self._send(channel + 1, number)
+        try:
+            self._channels[channel] = opened.enter_context(self._open_port(port))
+        except OSError as error:
+            reason = (error.strerror or str(error) or type(error).__name__).lower()
+            self._send(channel + 1, f"error forwarding port {port}: dial tcp: connect: {reason}".encode())
 
+    def _copy(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._connection, selectors.EVENT_READ, None)
+            for channel, pod in self._channels.items():
+                selector.register(pod, selectors.EVENT_READ, channel)
+            while self._channels and self._protocol.state is State.OPEN:
+                # What TLS has decrypted already is not seen by the selector.
+                if self._connection.pending():
+                    self._from_client()
+                    continue
+                for key, _ in selector.select():
+                    if key.data is None:
+                        self._from_client()
+                    elif not self._from_pod(key.data):
+                        selector.unregister(key.fileobj)
+                        del self._channels[key.data]
 
-def _send(client: ssl.SSLSocket, message: bytes) -> None:
-    client.sendall(encode_frame(Opcode.BINARY, message))
+    def _from_client(self) -> None:
+        received = self._connection.recv(_CHUNK)
+        if received:
+            self._protocol.receive_data(received)
+        else:
+            self._protocol.receive_eof()
+        for frame in self._protocol.events_received():
+            if isinstance(frame, Frame):
+                self._to_pod(frame)
+        self._flush()
+
+    def _to_pod(self, frame: Frame) -> None:
+        data = bytes(frame.data)
+        if frame.opcode is Opcode.BINARY and data:
+            self._incoming, data = data[0], data[1:]
+        elif frame.opcode is not Opcode.CONT:
+            return
+        if pod := self._channels.get(self._incoming):
+            pod.sendall(data)
+
+    def _from_pod(self, channel: int) -> bool:
+        try:
+            received = self._channels[channel].recv(_CHUNK)
+        except OSError:
+            received = b""
+        if received:
+            self._send(channel, received)
+        return bool(received)
+
+    def _send(self, channel: int, data: bytes) -> None:
+        self._protocol.send_binary(bytes([channel]) + data)
+        self._flush()
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._connection.sendall(data)
