@@ -11,8 +11,7 @@ import selectors
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Sequence
-from email.message import Message
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import parse_qs
 
 from websockets.datastructures import Headers
@@ -23,11 +22,14 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from deployments.rehearsal.node.proxy import Backend
+
 OpenPort = Callable[[int], socket.socket]
 """Connects to a port of the pod; OSError when nothing listens there."""
 
 _PROTOCOL = Subprotocol("v4.channel.k8s.io")
 _CHUNK = 65536
+_CONNECT_SECONDS = 10.0
 _PORTS = range(1, 65536)
 
 
@@ -44,18 +46,44 @@ def forwarded_ports(query: str) -> tuple[int, ...]:
     return ports
 
 
+def connect_to_port(backend: Backend, port: int) -> socket.socket:
+    """A connection to a port of a pod, made inside its network, with a timeout.
+
+    Raises:
+        OSError: Nothing listens there.
+    """
+    sandbox = backend.sandbox
+    if sandbox is None:
+        raise ConnectionRefusedError("connection refused")
+    fresh = sandbox.tcp_socket()
+    try:
+        fresh.settimeout(_CONNECT_SECONDS)
+        fresh.connect((backend.address, port))
+    except OSError:
+        fresh.close()
+        raise
+    return fresh
+
+
 class PortForwarding:
     """Serves one request whose headers have been read, until one side is done.
 
     Args:
         connection: To the client. Stays open, in a state in which it can only be closed.
+        path: The request's target.
         headers: The request's headers.
         open_port: Connects to the pod.
     """
 
-    def __init__(self, connection: ssl.SSLSocket, headers: Message, open_port: OpenPort) -> None:
+    def __init__(
+        self,
+        connection: ssl.SSLSocket,
+        path: str,
+        headers: Iterable[tuple[str, str]],
+        open_port: OpenPort,
+    ) -> None:
         self._connection = connection
-        self._request = Request("/", Headers(headers.items()))
+        self._request = Request(path, Headers(headers))
         self._open_port = open_port
         self._protocol = ServerProtocol(subprotocols=[_PROTOCOL])
         self._channels: dict[int, socket.socket] = {}
