@@ -287,7 +287,13 @@ def _certificates(profile: OperatorProfile, namespace: str, signer: str) -> tupl
     changed = ("get", "patch", "update")
     requests = "certificatesigningrequests"
     group = "certificates.k8s.io"
+    # A WebSocket is opened by a GET; from Kubernetes 1.35 on, `create` is asked for as well.
+    proof = "proof that every endpoint serves the certificate"
     return (
+        *(
+            PermissionRequest("", "pods", verb, namespace, subresource="portforward", without=proof)
+            for verb in ("get", "create")
+        ),
         *_each("", "secrets", ("create",), namespace),
         *_each("", "secrets", changed, namespace, profile.certificate_secret),
         *_each("", "secrets", (*changed, "delete"), namespace, "osok-fleet-staging"),

@@ -54,8 +54,12 @@ def read_endpoint_facts(
     Raises:
         ClusterError: The Services or their EndpointSlices cannot be read.
     """
+    services = {
+        each["metadata"]["name"]: each for each in client.list_objects("v1", "Service", target.namespace)
+    }
+    slices = client.list_objects("discovery.k8s.io/v1", "EndpointSlice", target.namespace)
+    found = [_endpoints_of(name, services.get(name), slices) for name in target.services]
     transport = transport_of(client)
-    found = [_endpoints_of(client, service, target.namespace) for service in target.services]
 
     def fact_of(item: _Endpoint | EndpointFact) -> EndpointFact:
         if isinstance(item, EndpointFact):
@@ -66,15 +70,14 @@ def read_endpoint_facts(
         return tuple(pool.map(fact_of, [item for items in found for item in items]))
 
 
-def _endpoints_of(client: ClusterClient, name: str, namespace: str) -> list[_Endpoint | EndpointFact]:
-    service = client.get(ObjectRef("v1", "Service", name, namespace))
+def _endpoints_of(
+    name: str, service: Manifest | None, slices: list[Manifest]
+) -> list[_Endpoint | EndpointFact]:
     if service is None:
-        return [EndpointFact(name, "", b"", f"the Service {namespace}/{name} does not exist")]
-    slices = client.list_objects(
-        "discovery.k8s.io/v1", "EndpointSlice", namespace, f"{_SERVICE_LABEL}={name}"
-    )
-    names = _webhook_ports(service)
-    endpoints = {each for found in slices for each in _endpoints_in(name, found, names)}
+        return [EndpointFact(name, "", b"", "the Service does not exist")]
+    ports = _webhook_ports(service)
+    own = [each for each in slices if each["metadata"].get("labels", {}).get(_SERVICE_LABEL) == name]
+    endpoints = {endpoint for each in own for endpoint in _endpoints_in(name, each, ports)}
     if not endpoints:
         return [EndpointFact(name, "", b"", "no endpoints: no pod with that port matches the Service")]
     return [*sorted(endpoints, key=lambda each: (each.address, each.port))]
