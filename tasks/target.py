@@ -35,12 +35,14 @@ class Target:
         uid: uid of the namespace kube-system, which identifies a cluster.
         version: gitVersion of the API server.
         user: Who we are there.
+        user_uid: The uid of that user; empty when it has none.
     """
 
     name: str
     uid: str
     version: str
     user: str
+    user_uid: str = ""
 
 
 @step("check-target")
@@ -78,14 +80,24 @@ def check_target(cluster: KubernetesCluster, needs: AccountNeeds, until: datetim
         _require_permissions(
             open_cluster(cluster, Account.BOOTSTRAP), needs.bootstrap, "osok-fleet-bootstrap"
         )
-    return Target(client.name, uid, git_version, who_am_i(client))
+    user = who_am_i(client)
+    return Target(client.name, uid, git_version, user.name, user.uid)
 
 
-def who_am_i(client: ClusterClient) -> str:
-    """The user name that the API server sees (SelfSubjectReview, GA since Kubernetes 1.28); empty before."""
+@dataclass(frozen=True)
+class ApiUser:
+    """Who the API server takes us for."""
+
+    name: str
+    uid: str
+
+
+def who_am_i(client: ClusterClient) -> ApiUser:
+    """The user that the API server sees (SelfSubjectReview, GA since Kubernetes 1.28)."""
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {}}
     answer = client.create(review)
-    return str((answer.get("status") or {}).get("userInfo", {}).get("username", ""))
+    user = (answer.get("status") or {}).get("userInfo") or {}
+    return ApiUser(user.get("username", ""), user.get("uid", ""))
 
 
 def _require_permissions(client: ClusterClient, requests: tuple[PermissionRequest, ...], role: str) -> None:
@@ -96,7 +108,7 @@ def _require_permissions(client: ClusterClient, requests: tuple[PermissionReques
     if missing:
         raise PrerequisiteError(
             "use the cluster",
-            f"{client.name}: permissions of {who_am_i(client) or 'the account'}",
+            f"{client.name}: permissions of {who_am_i(client).name or 'the account'}",
             "every permission that the installation needs",
             f"these missing:\n\n{missing_table(missing)}",
             f"An administrator grants them with:\n\n{cluster_role(missing, role)}",

@@ -43,7 +43,7 @@ def request_certificate(
         discard_request(client, order, manifest)
         staged = stage(client, order)
         manifest = _find_or_create(client, order, staged)
-    expectation = expected_request(order, staged, target.user)
+    expectation = expected_request(order, staged, target.user, target.user_uid)
     subject = f"{client.name}: CertificateSigningRequest {manifest['metadata']['name']}"
     require_none(check_cluster_request(manifest, expectation), "show a request for approval", subject)
     return PendingRequest(
@@ -59,9 +59,11 @@ def request_certificate(
     )
 
 
-def expected_request(order: CertificateOrder, staged: Staged, requester: str) -> ClusterExpectation:
+def expected_request(
+    order: CertificateOrder, staged: Staged, requester: str, requester_uid: str
+) -> ClusterExpectation:
     """What the object in the cluster has to be: ours, for our key, by our account."""
-    return ClusterExpectation(staged.expectation(order), order.signer_name, requester)
+    return ClusterExpectation(staged.expectation(order), order.signer_name, requester, requester_uid)
 
 
 def discard_request(client: ClusterClient, order: CertificateOrder, manifest: Manifest) -> None:

@@ -118,8 +118,9 @@ def _read_shown(
         )
     if state_of(manifest) in (RequestState.DENIED, RequestState.FAILED):
         raise DecisionError("sign what was shown", subject, "an approval", "a denial in the cluster")
-    expectation = expected_request(order, staged, request.shown.requester)
-    require_none(check_cluster_request(manifest, expectation, request.shown), "sign what was shown", subject)
+    shown = request.shown
+    expectation = expected_request(order, staged, shown.requester, shown.requester_uid)
+    require_none(check_cluster_request(manifest, expectation, shown), "sign what was shown", subject)
     return manifest
 
 
