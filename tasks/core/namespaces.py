@@ -6,6 +6,7 @@ from typing import Any
 from tasks.core.errors import PrerequisiteError
 from tasks.core.manifests import Manifest
 from tasks.core.ownership import MANAGED_BY
+from tasks.core.verification import foreign_pods
 
 ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 """Pod Security Admission, KEP-2579."""
@@ -56,18 +57,14 @@ def refuse_selected_neighbours(
     Raises:
         PrerequisiteError: A pod of another owner has those labels; calls would reach the wrong process.
     """
-    strangers = [
-        pod["metadata"]["name"]
-        for pod in pods
-        if _matches(pod, selector) and not _belongs_to(pod, deployment)
-    ]
+    strangers = foreign_pods(selector, deployment, pods)
     if strangers:
-        labels = ",".join(f"{key}={value}" for key, value in selector.items())
+        labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
         raise PrerequisiteError(
             "use the namespace",
             namespace,
             f"no pods of another operator with the labels {labels}, which the webhook Services select",
-            ", ".join(sorted(strangers)),
+            ", ".join(f"{pod.name} ({pod.owner})" for pod in sorted(strangers, key=lambda pod: pod.name)),
             "Choose a namespace of its own for the operator.",
         )
 
@@ -80,16 +77,3 @@ def mounts_host_path(csv: Manifest) -> bool:
 def _volumes(csv: Manifest) -> Iterable[Mapping[str, Any]]:
     for deployment in csv["spec"].get("install", {}).get("spec", {}).get("deployments", []):
         yield from deployment["spec"]["template"]["spec"].get("volumes") or []
-
-
-def _matches(pod: Manifest, selector: Mapping[str, str]) -> bool:
-    labels = pod["metadata"].get("labels") or {}
-    return all(labels.get(key) == value for key, value in selector.items())
-
-
-def _belongs_to(pod: Manifest, deployment: str) -> bool:
-    # A ReplicaSet is named <deployment>-<pod template hash> (k8s.io/kubernetes pkg/controller/deployment).
-    owners = pod["metadata"].get("ownerReferences") or []
-    return any(
-        owner["kind"] == "ReplicaSet" and owner["name"].rpartition("-")[0] == deployment for owner in owners
-    )
