@@ -63,11 +63,10 @@ def _reading(
 
 @_reading("check-tenancy-access")
 def check_tenancy_access(tenancy: OciTenancy, until: datetime) -> Finding:
-    """Sign in and read the tenancy itself: whether anything else can be read at all."""
+    """Sign in and ask for the object storage namespace, which every identity of a tenancy may read."""
     check = Check(CheckGroup.ACCESS, "R23", "sign in", f"{tenancy.authentication.kind}, {tenancy.tenancy_id}")
     try:
-        calls = open_tenancy(tenancy, until)
-        calls.get(Service.IDENTITY, "get_compartment", tenancy.compartment_id)
+        open_tenancy(tenancy, until).get(Service.OBJECT_STORAGE, "get_namespace")
     except FleetError as error:
         if error.retryable:
             return check.unknown(f"{error}", "Run the check again when the service answers.")
