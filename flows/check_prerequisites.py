@@ -49,12 +49,7 @@ from tasks.prerequisites.tenancies import (
     read_vault_and_key,
 )
 
-TenancyNames = Annotated[
-    list[str], Field(min_length=1, description="Names of the OSOK OCI Tenancy blocks to check.")
-]
-ClusterNames = Annotated[
-    list[str], Field(description="Names of the OSOK Kubernetes Cluster blocks to look into as well.")
-]
+TenancyNames = Annotated[list[str], Field(min_length=1)]
 
 
 def _flow_run_name() -> str:
@@ -95,13 +90,20 @@ class PendingCluster:
 def check_prerequisites(
     tenancies: TenancyNames,
     needs: PrerequisiteNeeds,
-    clusters: ClusterNames = [],  # noqa: B006 - Prefect's form shows it, and nothing changes it
+    clusters: list[str] = [],  # noqa: B006 - Prefect's form shows it, and nothing changes it
     cluster_needs: ClusterNeeds = ClusterNeeds(),  # noqa: B008 - a frozen model
     choice: PrerequisiteChoice = PrerequisiteChoice(),  # noqa: B008 - a frozen model
 ) -> tuple[Report, ...]:
     """Read vault, key, authority, certificate and policies of each tenancy, and the Secrets of each cluster.
 
     Nothing is changed. Every report becomes an artifact, whatever it says.
+
+    Args:
+        tenancies: Names of the OSOK OCI Tenancy blocks to check.
+        needs: Which objects of the tenancy Service Mesh will use, and whom the operator will be.
+        clusters: Names of the OSOK Kubernetes Cluster blocks to look into as well.
+        cluster_needs: What is looked at in each cluster.
+        choice: Whether and how strictly the run keeps to the prerequisites.
 
     Returns:
         The reports, when they let the run go on.

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from prefect import flow
+from prefect.runtime import flow_run
 from pydantic import Field
 
 from blocks.kubernetes_cluster import KubernetesCluster
@@ -20,17 +21,14 @@ from tasks.reporting import StepLog, publish_reports, raise_unless_all_installed
 from tasks.sources import read_profile
 from tasks.target import check_target
 
-ClusterNames = Annotated[
-    list[str],
-    Field(min_length=1, description="Names of the OSOK Kubernetes Cluster blocks; one gate serves them all."),
-]
+ClusterNames = Annotated[list[str], Field(min_length=1)]
 
 
-@flow(
-    name="issue-webhook-certificate",
-    flow_run_name="issue-webhook-certificate/{clusters}",
-    persist_result=True,
-)
+def _flow_run_name() -> str:
+    return f"issue-webhook-certificate/{','.join(flow_run.parameters['clusters'])}"
+
+
+@flow(name="issue-webhook-certificate", flow_run_name=_flow_run_name, persist_result=True)
 def issue_webhook_certificate(
     clusters: ClusterNames,
     certificate: CertificateChoice,
@@ -42,6 +40,12 @@ def issue_webhook_certificate(
     The run is suspended while a person decides, and starts again from the top when it is resumed: every step
     finds what it did before. A cluster that has the right certificate is left alone. A renewal, or another CA
     in the block, is the same flow: it changes what is there with both CAs trusted meanwhile.
+
+    Args:
+        clusters: Names of the OSOK Kubernetes Cluster blocks; one gate serves them all.
+        certificate: Which CA signs, what for, and how long a person has time to decide; mode has to be OWN.
+        operator: Which operator, and the namespace that it runs in.
+        deadlines: How long the stages of one cluster may take, as ISO 8601 durations: PT90S, PT5M, PT1H.
     """
     if certificate.mode is not CertificateMode.OWN:
         raise InputError("issue a certificate", "certificate.mode", "OWN", certificate.mode.value)

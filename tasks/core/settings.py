@@ -220,29 +220,47 @@ class CertificateChoice(_Settings):
     """The webhook certificate and the gate before it (R12–R21)."""
 
     mode: CertificateMode = Field(
-        default=CertificateMode.OLM, description="OLM's own certificate, or one signed by your CA."
+        default=CertificateMode.OLM,
+        title="Webhook certificate",
+        description="OLM: the one that OLM makes. OWN: signed by your CA, after a person approved it.",
     )
     authority: str = Field(
-        default="", description="Name of the OSOK Certificate Authority block that signs; for mode OWN."
+        default="",
+        title="Authority block",
+        description="Name of the OSOK Certificate Authority block that signs; for mode OWN.",
     )
-    key_spec: KeySpec = Field(default=KeySpec.ECDSA_P256, description="Key of the webhook certificate.")
+    key_spec: KeySpec = Field(
+        default=KeySpec.ECDSA_P256, title="Key", description="Key of the webhook certificate."
+    )
     validity: timedelta = Field(
-        default=timedelta(days=397), description="Lifetime of the certificate; never longer than the CA's."
+        default=timedelta(days=397),
+        title="Lifetime",
+        description="Lifetime of the certificate as ISO 8601 duration; never longer than the CA's.",
     )
     common_name: str = Field(
-        default="kube.operator.cert", max_length=64, description="Common name, for people only."
+        default="kube.operator.cert",
+        title="Common name",
+        max_length=64,
+        description="Common name, for people only.",
     )
     signer_name: str = Field(
-        default=DEFAULT_SIGNER, description="signerName of the request, domain/path; not one of Kubernetes'."
+        default=DEFAULT_SIGNER,
+        title="Signer name",
+        description="signerName of the request, domain/path; not one of Kubernetes'.",
     )
     decision_deadline: timedelta = Field(
         default=timedelta(hours=12),
+        title="Time for the decision",
         description="How long the run waits for the decision, less than 24 hours: clusters collect requests "
         "then.",
     )
     denied_cluster: GatePolicy = Field(
-        default=GatePolicy.CONTINUE, description="What one denied cluster means for the others."
+        default=GatePolicy.CONTINUE,
+        title="When one cluster is denied",
+        description="CONTINUE: it drops out, the others go on. STOP: nothing is signed for any cluster.",
     )
     publish_within: timedelta = Field(
-        default=timedelta(minutes=10), description="How long publishing on one cluster may take."
+        default=timedelta(minutes=10),
+        title="Time for publishing",
+        description="How long publishing on one cluster may take.",
     )
