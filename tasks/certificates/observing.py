@@ -1,0 +1,227 @@
+"""Reads what a diagnosis of a webhook's certificate looks at, from one cluster (R14, R19, R21, R22).
+
+Only public facts leave this module: of the Secret's key nothing is returned but its fingerprint.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.certificate_authority import AuthorityKind, CertificateAuthority
+from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.certificates.orders import order_for
+from tasks.certificates.webhooks import read_bundles
+from tasks.clients.cluster import ClusterClient
+from tasks.clients.cluster.gathering import read_all
+from tasks.clients.cluster.handshakes import read_endpoint_facts
+from tasks.clients.files import read_file
+from tasks.connections import load_block, open_cluster
+from tasks.core.certificate_orders import CertificateOrder
+from tasks.core.certificates.certificate import Certificate
+from tasks.core.certificates.cluster_requests import RequestState, issued_certificate, state_of
+from tasks.core.certificates.findings import CertificateState, CertManager, EndpointFact, WebhookFact
+from tasks.core.certificates.names import WebhookTarget
+from tasks.core.certificates.olm import predict_olm, secret_entry
+from tasks.core.certificates.reading import read_certificates
+from tasks.core.certificates.secret_diagnosis import OLM_SELF_SIGNED
+from tasks.core.certificates.webhook_secrets import SecretFacts, read_webhook_secret
+from tasks.core.errors import InputError, PrerequisiteError
+from tasks.core.manifests import Manifest, ObjectRef
+from tasks.core.olm_health import installed_olm_version
+from tasks.core.ownership import MANAGED_BY
+from tasks.core.permissions import PermissionRequest, is_allowed
+from tasks.core.profiles import OperatorProfile
+from tasks.core.settings import CertificateChoice
+from tasks.olm import OLM_NAMESPACE
+from tasks.steps import step
+
+_CSV = ("operators.coreos.com/v1alpha1", "ClusterServiceVersion")
+_CLAIMS = ("inject-ca-from", "inject-ca-from-secret", "inject-apiserver-ca")
+"""Each makes cert-manager's cainjector write the object's caBundle (its documentation, CA Injector)."""
+_LARGEST_PEM = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ObservedCertificate:
+    """What was read from one cluster.
+
+    Attributes:
+        state: What the diagnosis looks at.
+        olm_version: The running OLM.
+        csv_status: Of the ClusterServiceVersion's status, what OLM's rule asks for: `certsRotateAt`.
+        unseen: What could not be looked at, and why.
+    """
+
+    state: CertificateState
+    olm_version: str
+    csv_status: Mapping[str, str]
+    unseen: tuple[str, ...] = ()
+
+
+@step("observe-certificate")
+def observe_certificate(
+    cluster: KubernetesCluster, profile: OperatorProfile, namespace: str
+) -> ObservedCertificate:
+    """Read Secret, caBundles, endpoints, request and annotations as they are right now. Changes nothing.
+
+    Raises:
+        PrerequisiteError: OLM or the operator is not installed.
+        ClusterError: Something cannot be read.
+    """
+    return read_certificate_state(open_cluster(cluster), profile, namespace)
+
+
+def read_certificate_state(
+    client: ClusterClient, profile: OperatorProfile, namespace: str
+) -> ObservedCertificate:
+    """The same without Prefect."""
+    order = order_for(profile, namespace, CertificateChoice())
+    olm_version, csv_status = _read_olm(client, profile, namespace)
+    secret = client.get(ObjectRef("v1", "Secret", order.secret, namespace))
+    webhooks = tuple(bundle.fact() for bundle in read_bundles(client, namespace, order.services))
+    request, issued = _read_requests(client, order)
+    annotated = _read_annotations(client, profile, webhooks)
+    endpoints, unseen = _read_endpoints(client, order)
+    facts = read_webhook_secret(secret) if secret else None
+    target = _expected_target(order, facts, issued)
+    now = datetime.now(UTC)
+    state = CertificateState(
+        target=target,
+        now=now,
+        secret=facts,
+        prediction=predict_olm(secret, csv_status, target.olm_hosts, olm_version, now),
+        webhooks=webhooks,
+        endpoints=endpoints,
+        issued=issued,
+        request=request,
+        annotated=annotated,
+        # Nobody is looked for unless there is something to act on.
+        cert_manager=_find_cert_manager(client) if annotated else CertManager.ABSENT,
+    )
+    return ObservedCertificate(state, olm_version, csv_status, unseen)
+
+
+@task(
+    name="read-authority", task_run_name="read-authority/{name}", cache_policy=NO_CACHE, persist_result=False
+)
+def read_authority(name: str) -> tuple[Certificate, ...]:
+    """The certificates of a CA's block, the issuing one first; never its key. None of a CA not made yet.
+
+    Raises:
+        InputError: There is no such block, its file cannot be read, or its kind tells no certificate.
+    """
+    block = load_block(CertificateAuthority, name)
+    match block.kind:
+        case AuthorityKind.FILE if block.certificate_file is not None:
+            path = block.certificate_file.expanduser()
+            return read_certificates(read_file(path, _LARGEST_PEM, "read the certificate of the CA"))
+        case AuthorityKind.SECRET | AuthorityKind.MADE_ONCE:
+            client = open_cluster(load_block(KubernetesCluster, block.cluster))
+            secret = client.get(ObjectRef("v1", "Secret", block.secret, block.namespace))
+            return read_certificates(secret_entry(secret or {}, "tls.crt") or b"")
+        case _:
+            raise InputError(
+                "read the certificate of the CA",
+                f"{name}: kind {block.kind.value}",
+                "kind FILE, SECRET or MADE_ONCE",
+                block.kind.value,
+                "Leave `authority` empty: the diagnosis then knows what the cluster holds.",
+            )
+
+
+def _read_olm(client: ClusterClient, profile: OperatorProfile, namespace: str) -> tuple[str, dict[str, str]]:
+    version = installed_olm_version(client.list_objects(*_CSV, OLM_NAMESPACE))
+    csvs = [
+        csv
+        for csv in client.list_objects(*_CSV, namespace)
+        if profile.version_of_csv(csv["metadata"]["name"])
+    ]
+    if not version or not csvs:
+        raise PrerequisiteError(
+            "diagnose the webhook's certificate",
+            f"{client.name}: namespace {namespace}",
+            f"OLM and a ClusterServiceVersion of {profile.title}",
+            f"no ClusterServiceVersion of {profile.title}" if version else "no OLM",
+            "Run install-fleet first.",
+        )
+    rotates_at = (max(csvs, key=_created).get("status") or {}).get("certsRotateAt")
+    return version, {"certsRotateAt": rotates_at} if rotates_at else {}
+
+
+def _read_requests(client: ClusterClient, order: CertificateOrder) -> tuple[RequestState | None, bytes]:
+    """Where our newest request stands, and the newest certificate that was issued to one of ours."""
+    selector = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
+    found = client.list_objects(
+        "certificates.k8s.io/v1", "CertificateSigningRequest", label_selector=selector
+    )
+    prefix = f"{order.request_base}.{order.namespace}."
+    ours = sorted((one for one in found if one["metadata"]["name"].startswith(prefix)), key=_created)
+    issued = [issued_certificate(one) for one in ours if state_of(one) is RequestState.ISSUED]
+    return (state_of(ours[-1]) if ours else None), (issued[-1] if issued else b"")
+
+
+def _created(manifest: Manifest) -> str:
+    # RFC 3339 in UTC with seconds, so that the order of the texts is the order of the times.
+    return str(manifest["metadata"].get("creationTimestamp", ""))
+
+
+def _read_annotations(
+    client: ClusterClient, profile: OperatorProfile, webhooks: tuple[WebhookFact, ...]
+) -> dict[str, str]:
+    ours = {webhook.configuration for webhook in webhooks}
+    configurations = [
+        (str(ObjectRef("", kind, each["metadata"]["name"])), each)
+        for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+        for each in client.list_objects("admissionregistration.k8s.io/v1", kind)
+    ]
+    crds = read_all(
+        client,
+        [ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", crd.name) for crd in profile.crds],
+    )
+    candidates = [
+        *((subject, each) for subject, each in configurations if subject in ours),
+        # On a CRD without conversion webhook there is no caBundle, and cainjector leaves it alone.
+        *((str(ref), crd) for ref, crd in crds.items() if crd is not None and _converts_by_webhook(crd)),
+    ]
+    return {subject: claim for subject, each in candidates for claim in _claims(each)}
+
+
+def _converts_by_webhook(crd: Manifest) -> bool:
+    return bool((crd["spec"].get("conversion") or {}).get("strategy") == "Webhook")
+
+
+def _claims(manifest: Manifest) -> Iterator[str]:
+    for name, value in (manifest["metadata"].get("annotations") or {}).items():
+        # Before 0.11 its annotations were in the group certmanager.k8s.io.
+        group, _, key = name.partition("/")
+        if key in _CLAIMS and group in ("cert-manager.io", "certmanager.k8s.io"):
+            yield f"{name}: {value}"
+
+
+def _find_cert_manager(client: ClusterClient) -> CertManager:
+    """Whether cert-manager's cainjector is deployed; its chart sets the label under any release name."""
+    selector = "app.kubernetes.io/component=cainjector"
+    found: list[Any] = client.list_objects("apps/v1", "Deployment", label_selector=selector)
+    runs = any(each["spec"].get("replicas", 1) for each in found)
+    return CertManager.PRESENT if runs else CertManager.ABSENT
+
+
+def _read_endpoints(
+    client: ClusterClient, order: CertificateOrder
+) -> tuple[tuple[EndpointFact, ...], tuple[str, ...]]:
+    """What the endpoints present; without the permission they are unseen, which is not the same as silent."""
+    missing = [verb for verb in ("get", "create") if not _may_forward(client, verb, order.namespace)]
+    if missing:
+        verbs = " and ".join(missing)
+        text = f"what the endpoints serve: no permission to {verbs} pods/portforward in {order.namespace}"
+        return (), (text,)
+    return read_endpoint_facts(client, order.plan.target), ()
+
+
+def _may_forward(client: ClusterClient, verb: str, namespace: str) -> bool:
+    request = PermissionRequest("", "pods", verb, namespace, subresource="portforward")
+    return is_allowed(client.create(request.review()))
