@@ -133,6 +133,17 @@ def read_authority(name: str) -> tuple[Certificate, ...]:
             )
 
 
+def _expected_target(order: CertificateOrder, secret: SecretFacts | None, issued: bytes) -> WebhookTarget:
+    """The Services that the certificate has to name: OLM's own one names the Service that OLM makes alone.
+
+    Whether one of ours should be there instead is known while its request exists.
+    """
+    target = order.plan.target
+    leaf = secret.leaf if secret else None
+    by_olm = leaf is not None and OLM_SELF_SIGNED in leaf.issuer and not issued
+    return WebhookTarget(target.namespace, target.services[:1]) if by_olm else target
+
+
 def _read_olm(client: ClusterClient, profile: OperatorProfile, namespace: str) -> tuple[str, dict[str, str]]:
     version = installed_olm_version(client.list_objects(*_CSV, OLM_NAMESPACE))
     csvs = [
