@@ -174,7 +174,7 @@ def test_a_missing_secret_for_a_volume_is_a_failed_mount_until_it_is_there(
     client.create(pod(namespace, "needy", volumes=[volume], container_volumeMounts=mounts))
 
     (event,) = wait_for(lambda: _events(client, namespace, "FailedMount"))
-    before = _waiting(client, namespace, "needy")
+    before = wait_for(lambda: _waiting(client, namespace, "needy"))
     client.create(secret(namespace, "tls", tls_crt=b"x"))
 
     wait_for(lambda: _is_ready(client, namespace, "needy"))

@@ -32,6 +32,7 @@ class Network:
         self._thread = threading.Thread(target=self._run, name="node network", daemon=True)
         # The loop keeps only weak references to tasks, and a connection outlives its listener.
         self._relays: set[asyncio.Task[None]] = set()
+        self._listeners: set[OpenListener] = set()
 
     @property
     def connections(self) -> int:
@@ -54,12 +55,18 @@ class Network:
         """Accept on a bound TCP socket and connect each client on. Takes the socket over."""
         listener.settimeout(0)
         listener.listen(_BACKLOG)
-        return OpenListener(self._loop, self._call(self._accept(listener, connect)))
+        return self._open(listener, lambda: self._accept(listener, connect))
 
     def answer(self, server: socket.socket, reply: Callable[[bytes], bytes]) -> "OpenListener":
         """Answer datagrams on a bound UDP socket. Takes the socket over."""
         server.settimeout(0)
-        return OpenListener(self._loop, self._call(_answer(server, reply)))
+        return self._open(server, lambda: _answer(server, reply))
+
+    def _open(self, opened: socket.socket, on_readable: Callable[[], None]) -> "OpenListener":
+        listener = OpenListener(self._loop, opened, self._listeners.discard)
+        self._listeners.add(listener)
+        self._loop.call_soon_threadsafe(self._loop.add_reader, opened, on_readable)
+        return listener
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -68,34 +75,56 @@ class Network:
     def _call(self, coroutine: Coroutine[None, None, Result]) -> "Future[Result]":
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
-    async def _accept(self, listener: socket.socket, connect: Connect) -> None:
-        loop = asyncio.get_running_loop()
-        with listener:
-            while True:
-                client, _ = await loop.sock_accept(listener)
-                relay = loop.create_task(_relay(client, connect))
-                self._relays.add(relay)
-                relay.add_done_callback(self._relays.discard)
+    def _accept(self, listener: socket.socket, connect: Connect) -> None:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            # It went away again before we came to it.
+            return
+        relay = self._loop.create_task(_relay(client, connect))
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+        # Also when the task is cancelled before its first step.
+        relay.add_done_callback(lambda _relay: client.close())
 
     async def _cancel_all(self) -> None:
+        for listener in list(self._listeners):
+            listener.close_now()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await asyncio.get_running_loop().shutdown_default_executor()
+        # What the executor finished last has callbacks that run in the next round.
+        await asyncio.sleep(0)
 
 
 class OpenListener:
     """An open listener. Get one from `Network`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, task: "Future[None]") -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        opened: socket.socket,
+        forget: "Callable[[OpenListener], None]",
+    ) -> None:
         self._loop = loop
-        self._task = task
+        self._socket = opened
+        self._forget = forget
+
+    def close_now(self) -> None:
+        """Stop listening. For the loop's thread."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+        self._forget(self)
 
     def close(self) -> None:
-        """Stop listening, now; established connections go on. Returns when the address is free again."""
-        self._task.cancel()
-        asyncio.run_coroutine_threadsafe(_nothing(), self._loop).result()
+        """Stop listening; established connections go on. Returns when the address is free again."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+
+    async def _close(self) -> None:
+        self.close_now()
 
 
 async def connect_to(unconnected: socket.socket, address: tuple[str, int]) -> socket.socket:
@@ -113,17 +142,34 @@ async def connect_to(unconnected: socket.socket, address: tuple[str, int]) -> so
     return unconnected
 
 
-async def _nothing() -> None:
-    """Runs after everything that was scheduled before it."""
+async def socket_from_thread(make: Callable[[], socket.socket]) -> socket.socket:
+    """Make a socket in another thread, because that takes a while.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    making = asyncio.get_running_loop().run_in_executor(None, make)
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        # Nobody waits any more, but it will be made nevertheless.
+        making.add_done_callback(_close_result)
+        raise
 
 
-async def _answer(server: socket.socket, reply: Callable[[bytes], bytes]) -> None:
-    loop = asyncio.get_running_loop()
-    with server:
-        while True:
-            query, client = await loop.sock_recvfrom(server, _DATAGRAM)
-            if found := reply(query):
-                await loop.sock_sendto(server, found, client)
+def _close_result(made: "asyncio.Future[socket.socket]") -> None:
+    if not made.cancelled() and made.exception() is None:
+        made.result().close()
+
+
+def _answer(server: socket.socket, reply: Callable[[bytes], bytes]) -> None:
+    try:
+        query, client = server.recvfrom(_DATAGRAM)
+        if found := reply(query):
+            server.sendto(found, client)
+    except OSError:
+        # A resolver asks again.
+        return
 
 
 async def _relay(client: socket.socket, connect: Connect) -> None:

@@ -71,11 +71,12 @@ class Probe:
             return f"{what}: {_reason(error)}"
 
     def _ask(self, address: str, connection: socket.socket) -> str:
-        client = _ConnectedClient(address, self._secured(connection), self.timeout)
-        client.request(
-            "GET", self.path, headers={"User-Agent": "kube-probe/rehearsal", "Connection": "close"}
-        )
-        status = client.getresponse().status
+        headers = {"User-Agent": "kube-probe/rehearsal", "Connection": "close"}
+        with self._secured(connection) as secured:
+            client = _ConnectedClient(address, secured, self.timeout)
+            client.request("GET", self.path, headers=headers)
+            with client.getresponse() as response:
+                status = response.status
         if HTTPStatus.OK <= status < HTTPStatus.BAD_REQUEST:
             return ""
         return f"HTTP probe failed with statuscode: {status}"

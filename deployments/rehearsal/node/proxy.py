@@ -6,7 +6,6 @@ Services; ports that the program itself listens on are left out there, because t
 every address.
 """
 
-import asyncio
 import errno
 import itertools
 import socket
@@ -17,7 +16,7 @@ from typing import Protocol
 
 from deployments.rehearsal.node.dns import ADDRESS, answer_query
 from deployments.rehearsal.node.launching import Sandbox
-from deployments.rehearsal.node.network import Connect, Network, OpenListener, connect_to
+from deployments.rehearsal.node.network import Connect, Network, OpenListener, connect_to, socket_from_thread
 from deployments.rehearsal.node.services import (
     ServicePort,
     container_port,
@@ -208,7 +207,7 @@ async def connect_to_pod(backend: Backend, port: int) -> socket.socket:
     if sandbox is None:
         raise ConnectionRefusedError(backend.address)
     # In a thread, because the answer comes from another process.
-    fresh = await asyncio.to_thread(sandbox.tcp_socket)
+    fresh = await socket_from_thread(sandbox.tcp_socket)
     return await connect_to(fresh, (backend.address, port))
 
 
