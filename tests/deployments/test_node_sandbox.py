@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.rehearsal.node.launching import Bind, Sandbox, SandboxSpec
+from deployments.rehearsal.node.launching import Bind, Sandbox, SandboxSpec, check_sandboxes
 from deployments.rehearsal.node.network import Network, connect_to
 from deployments.rehearsal.node.probes import Probe
+from tasks.core.errors import PrerequisiteError
 
 ADDRESS = "198.18.0.7"
 NO_GRACE = timedelta(0)
@@ -194,6 +195,21 @@ def test_a_probe_asks_inside_the_sandbox(start: Callable[..., Started]) -> None:
     assert "connection refused" in closed.failure(ADDRESS, started.sandbox.tcp_socket)
 
 
+def test_the_trial_succeeds_where_sandboxes_can_be_made(tmp_path: Path) -> None:
+    check_sandboxes(tmp_path / "trial")
+
+    assert list((tmp_path / "trial" / "root").iterdir()) == []
+
+
+def test_the_trial_says_what_is_missing_where_they_cannot(tmp_path: Path) -> None:
+    """A folder on which no file system can be mounted stands for a machine that refuses."""
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "trial" / "root").symlink_to("/proc/self/fdinfo")
+
+    with pytest.raises(PrerequisiteError, match="Allow user namespaces"):
+        check_sandboxes(tmp_path / "trial")
+
+
 def test_no_program_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     """As when the rehearsal is killed with SIGKILL."""
     owner = subprocess.run(  # noqa: S603 - our own code in our own interpreter
@@ -208,7 +224,7 @@ def test_no_program_outlives_the_process_that_started_it(tmp_path: Path) -> None
 _OWNER = """
 import os, signal, sys, time
 from pathlib import Path
-from deployments.rehearsal.node.launching import Bind, Sandbox, SandboxSpec
+from deployments.rehearsal.node.launching import Bind, Sandbox, SandboxSpec, check_sandboxes
 folder = Path(sys.argv[1])
 (folder / "root").mkdir()
 command = ("/bin/sh", "-c", "echo up; while :; do sleep 1; done")

@@ -7,9 +7,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
+
+from tasks.core.errors import PrerequisiteError
 
 _SCRIPT = Path(__file__).with_name("sandbox.py")
 
@@ -153,3 +156,34 @@ class Sandbox:
     def _wait(self, on_exit: Callable[[], None]) -> None:
         self._process.wait()
         on_exit()
+
+
+def check_sandboxes(folder: Path) -> None:
+    """Try whether this machine lets us make sandboxes at all.
+
+    Args:
+        folder: For the trial; it is made when it is missing.
+
+    Raises:
+        PrerequisiteError: It does not.
+    """
+    root = folder / "root"
+    root.mkdir(parents=True, exist_ok=True)
+    log = folder / "log"
+    ended = threading.Event()
+    trial = Sandbox(SandboxSpec(root, ("/bin/sh", "-c", "exit 0"), {}, (), "198.18.0.1"), log, ended.set)
+    # When it has ended already, the exit code says why.
+    with suppress(OSError):
+        trial.go()
+    ended.wait()
+    exit_code = trial.exit_code()
+    trial.stop(timedelta(0))
+    if exit_code != 0:
+        raise PrerequisiteError(
+            "start a program in namespaces of its own",
+            expected="user, mount and network namespaces",
+            found=log.read_text().strip() or f"exit code {exit_code}",
+            next_step="Allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
+            "kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces above 0), or run as "
+            "root; a container needs the capability SYS_ADMIN.",
+        )

@@ -15,6 +15,7 @@ from deployments.rehearsal.controlplane.commands import NODE_NAME
 from deployments.rehearsal.controlplane.credentials import User
 from deployments.rehearsal.node.api import ApiAccess, NodeApi, WatchEvent, WatchEventType
 from deployments.rehearsal.node.kubelet import KubeletFiles, KubeletServer
+from deployments.rehearsal.node.launching import check_sandboxes
 from deployments.rehearsal.node.network import Network, OpenListener
 from deployments.rehearsal.node.pod import PodWorker
 from deployments.rehearsal.node.portforward import connect_to_port
@@ -83,6 +84,7 @@ class Node:
         self._addresses = itertools.count()
         self._lock = threading.Lock()
         self._workers: dict[str, PodWorker] = {}
+        self._problems: list[str] = []
         self._forwarded: dict[tuple[str, int], OpenListener] = {}
         self._watchers = (
             Watcher(self._api, "/api/v1/services", self._on_service),
@@ -90,6 +92,11 @@ class Node:
             Watcher(self._api, "/api/v1/configmaps", self._on_content("ConfigMap")),
             Watcher(self._api, "/api/v1/pods", self._on_pod),
         )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What went wrong with the node itself, such as an address it may not listen on; also in node.log."""
+        return tuple(self._problems)
 
     @property
     def workers(self) -> tuple[PodWorker, ...]:
@@ -101,7 +108,8 @@ class Node:
         """Start watching; returns when what is in the cluster has been seen.
 
         Raises:
-            ClusterError: The API server gives no usable answer; nothing is left running.
+            PrerequisiteError: The machine does not let us make sandboxes.
+            ClusterError: The API server gives no usable answer. Nothing is left running in either case.
         """
         try:
             self._start()
@@ -110,6 +118,7 @@ class Node:
             raise
 
     def _start(self) -> None:
+        check_sandboxes(self.folder / "trial")
         (self.folder / "pods").mkdir(parents=True, exist_ok=True)
         self._network.start()
         self._kubelet.start()
@@ -245,6 +254,9 @@ class Node:
         return deliver
 
     def _say(self, line: str) -> None:
+        if line in self._problems:
+            return
+        self._problems.append(line)
         with (self.folder / "node.log").open("a") as log:
             log.write(f"{datetime.now(UTC).isoformat()} {line}\n")
 
