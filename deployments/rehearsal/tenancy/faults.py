@@ -17,6 +17,8 @@ class FaultKind(StrEnum):
     """404 NotAuthorizedOrNotFound."""
     RESET = "RESET"
     """The connection is closed without an answer."""
+    LOST = "LOST"
+    """The request is carried out, but its answer never arrives."""
     SLOW = "SLOW"
     """The answer comes after a while."""
 

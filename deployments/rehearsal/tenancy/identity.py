@@ -45,8 +45,10 @@ class IdentityService:
             Route("GET", f"{_BASE}/compartments", self._list_compartments),
             Route("GET", f"{_BASE}/compartments/{{id}}", self._get_compartment),
             Route("GET", f"{_BASE}/userGroupMemberships", self._list_memberships),
-            Route("GET", f"{_BASE}/users/{{id}}", self._get_user),
-            Route("GET", f"{_BASE}/groups/{{id}}", self._get_group),
+            *(
+                Route("GET", f"{_BASE}/{path}/{{id}}", self._getter(kind))
+                for path, kind in {**plain, "users": "User"}.items()
+            ),
             *(Route("GET", f"{_BASE}/{path}", self._lister(kind)) for path, kind in plain.items()),
             Route("POST", f"{_BASE}/policies", self._creator("Policy")),
             Route("POST", f"{_BASE}/dynamicGroups", self._creator("DynamicGroup")),
@@ -96,15 +98,12 @@ class IdentityService:
         ]
         return Listing([encode(_PACKAGE, model) for model in chosen])
 
-    def _get_user(self, request: Request) -> Answer:
-        return self._get("User", request)
+    def _getter(self, kind: str) -> Handler:
+        def handle(request: Request) -> Answer:
+            entry = self._store.get(self._store.tenancy_of(request), kind, request.path["id"])
+            return Answer(encode(_PACKAGE, entry.model))
 
-    def _get_group(self, request: Request) -> Answer:
-        return self._get("Group", request)
-
-    def _get(self, kind: str, request: Request) -> Answer:
-        entry = self._store.get(self._store.tenancy_of(request), kind, request.path["id"])
-        return Answer(encode(_PACKAGE, entry.model))
+        return handle
 
     def _lister(self, kind: str) -> Handler:
         def handle(request: Request) -> Listing:

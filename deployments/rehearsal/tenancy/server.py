@@ -1,11 +1,13 @@
 """The tenancy's listener: one address per region, signatures verified, lists cut into pages, faults made."""
 
+import itertools
 import json
 import ssl
 import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -95,6 +97,9 @@ class TenancyServer:
         self.faults = Faults()
         self.traffic = Traffic()
         self.registry = RegistryTokens()
+        self.after_write: Callable[[int], None] = lambda _count: None
+        """Called after every write that was carried out, before it is answered, with its number."""
+        self._writes = itertools.count(1)
         self._listen = listen or Listen()
         self._server = _Listener((self._listen.host, self._listen.port), _handler_for(self))
         if self._listen.tls:
@@ -154,7 +159,10 @@ class TenancyServer:
             if values is not None:
                 request = Request(caller, values, query, signed.headers, signed.body)
                 with self.store.lock:
-                    return self._page(route.handler(request), request)
+                    answer = self._page(route.handler(request), request)
+                if signed.method != "GET":
+                    self.after_write(next(self._writes))
+                return answer
         raise not_found()
 
     def _respond_with_token(self, signed: SignedRequest, query: dict[str, str]) -> Answer:
@@ -226,8 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             fault = self.tenancy_server.faults.next_for(self.command, path)
             if fault and fault.kind is FaultKind.RESET:
-                self.close_connection = True
-                self.connection.close()
+                self._hang_up()
                 return
             self._answer(fault, body)
         finally:
@@ -243,7 +250,14 @@ class _Handler(BaseHTTPRequestHandler):
             data = {"code": error.code, "message": error.message}
             extra = {"retry-after": f"{fault.seconds:g}"} if fault and error.status == 429 else {}  # noqa: PLR2004 - HTTP
             answer = Answer(data, error.status, extra)
+        if fault and fault.kind is FaultKind.LOST:
+            self._hang_up()
+            return
         self._send(answer)
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.close()
 
     def _send(self, answer: Answer) -> None:
         payload = json.dumps(answer.data).encode()

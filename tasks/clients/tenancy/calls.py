@@ -95,7 +95,7 @@ class TenancyCalls:
         # The SDK does not promise that a client may be shared by threads.
         self._clients = threading.local()
 
-    def get(self, service: Service, operation: str, *arguments: str, **options: Untyped) -> Untyped:
+    def get(self, service: Service, operation: str, *arguments: Untyped, **options: Untyped) -> Untyped:
         """Call an operation and give its data.
 
         Args:
@@ -111,6 +111,17 @@ class TenancyCalls:
         """
         return self._call(service, operation, arguments, options).data
 
+    def pause(self, seconds: float) -> None:
+        """Wait, but not beyond the deadline.
+
+        Raises:
+            TenancyUnavailableError: The deadline passed.
+        """
+        left = self.deadline.left().total_seconds()
+        if left <= 0:
+            raise self._unavailable("wait", "the deadline passed")
+        self._traffic.timing.sleep(min(seconds, left))
+
     def pages(
         self, service: Service, operation: str, *arguments: str, **options: Untyped
     ) -> Iterator[Untyped]:
@@ -125,15 +136,16 @@ class TenancyCalls:
                 return
             options["page"] = response.next_page
 
-    def respond(self, service: Service, operation: str, *arguments: str, **options: Untyped) -> Untyped:
+    def respond(self, service: Service, operation: str, *arguments: Untyped, **options: Untyped) -> Untyped:
         """Call an operation and give the whole response, for its headers."""
         return self._call(service, operation, arguments, options)
 
     def _call(
-        self, service: Service, operation: str, arguments: tuple[str, ...], options: dict[str, Untyped]
+        self, service: Service, operation: str, arguments: tuple[Untyped, ...], options: dict[str, Untyped]
     ) -> Untyped:
         attempted = operation.replace("_", " ")
-        subject = f"{self.name}, {self.address.region}: {arguments[0]}" if arguments else self.name
+        named = next((item for item in arguments if isinstance(item, str)), "")
+        subject = f"{self.name}, {self.address.region}: {named}".removesuffix(": ")
         pause = _FIRST_PAUSE
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -149,7 +161,7 @@ class TenancyCalls:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _send(
-        self, service: Service, operation: str, arguments: tuple[str, ...], options: dict[str, Untyped]
+        self, service: Service, operation: str, arguments: tuple[Untyped, ...], options: dict[str, Untyped]
     ) -> Untyped:
         kind = service.value
         breaker = self._traffic.breaker(self.address.region, kind.client)

@@ -13,6 +13,10 @@ class TenancyNotFoundError(TenancyError):
     """404 NotAuthorizedOrNotFound: the object is absent, or the caller may not see it."""
 
 
+class TenancyConflictError(TenancyError):
+    """409 or 412: the name is taken, or somebody changed the object meanwhile; look again."""
+
+
 class TenancyAccessError(TenancyError):
     """401: the service does not accept the credentials or the clock of this machine."""
 
@@ -65,4 +69,8 @@ def _from_service_error(error: Untyped, attempted: str, subject: str) -> Tenancy
     passing = error.status == 409 and error.code in _CONFLICTS_THAT_PASS  # noqa: PLR2004 - HTTP
     if error.status == _TOO_MANY_REQUESTS or error.status >= 500 or passing:  # noqa: PLR2004 - HTTP
         return TenancyUnavailableError(attempted, subject, found=found, next_step="Run it again later.")
+    if error.status in (409, 412):
+        return TenancyConflictError(
+            attempted, subject, found=found, next_step="Look at what is there now, then run it again."
+        )
     return TenancyError(attempted, subject, found=found)

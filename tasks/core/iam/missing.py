@@ -14,7 +14,8 @@ from tasks.core.iam.requirements import Requirement, Scope
 from tasks.core.iam.statements import DEFAULT_DOMAIN
 from tasks.core.iam.truth import Truth
 
-_DYNAMIC_GROUP_TO_CREATE = "osok-nodes"
+DYNAMIC_GROUP_TO_CREATE = "osok-nodes"
+"""The dynamic group that statements name where none stands for the nodes yet."""
 _USER_GROUP_TO_CREATE = "osok-operators"
 
 
@@ -33,7 +34,7 @@ def group_to_create(principal: Principal, directory: Directory) -> str:
     match principal:
         case Instance() if not _dynamic_group(principal, directory):
             rule = f"ANY {{instance.compartment.id = '{principal.compartment_id}'}}"
-            return f"a dynamic group {_DYNAMIC_GROUP_TO_CREATE} with the matching rule {rule}"
+            return f"a dynamic group {DYNAMIC_GROUP_TO_CREATE} with the matching rule {rule}"
         case User() if not _user_group(principal, directory):
             return f"a group {_USER_GROUP_TO_CREATE} with the user {principal.name}"
         case _:
@@ -45,7 +46,7 @@ def _subject(principal: Principal, directory: Directory) -> tuple[str, str]:
         case User():
             return f"group {_user_group(principal, directory) or _USER_GROUP_TO_CREATE}", ""
         case Instance():
-            return f"dynamic-group {_dynamic_group(principal, directory) or _DYNAMIC_GROUP_TO_CREATE}", ""
+            return f"dynamic-group {_dynamic_group(principal, directory) or DYNAMIC_GROUP_TO_CREATE}", ""
         case Workload():
             clauses = {
                 "request.principal.type": "workload",

@@ -1,0 +1,73 @@
+"""The gate of `create-prerequisites`: suspended until a person decides about the plan that was shown.
+
+Bound to the plan's digest and to the run's try: another plan, or a retry, asks again.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.context import get_run_context
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from pydantic import Field
+
+from tasks.core.errors import DecisionError
+from tasks.core.prerequisites.planning import CreationPlan, render_plan
+
+
+class Agreement(StrEnum):
+    """What a person can say to a plan."""
+
+    CREATE = "CREATE"
+    DENY = "DENY"
+
+
+class CreationDecision(RunInput):
+    """What the person at the gate answers. There is no default for the decision."""
+
+    decision: Agreement = Field(description="CREATE makes what the plan shows; DENY ends the run.")
+    reason: str = Field(min_length=3, max_length=500, description="Why; it is kept with the run.")
+    approver: str = Field(
+        min_length=1,
+        max_length=200,
+        description="Who decides. Kept as claimed: Prefect's open-source server does not know who typed it.",
+    )
+    schema_title: ClassVar[str] = "Decision about prerequisites"
+
+
+def show_plan(plan: CreationPlan) -> None:
+    """The plan as an artifact, whatever becomes of it."""
+    create_markdown_artifact(
+        render_plan(plan), key="prerequisites-plan", description=f"Prerequisites to create in {plan.place}"
+    )
+
+
+def ask_to_create(plan: CreationPlan, patience: timedelta) -> CreationDecision:
+    """Suspend the flow run until somebody decides.
+
+    Only in a deployed top-level flow with `persist_result=True`: nothing else can be suspended.
+
+    Raises:
+        DecisionError: The answer is DENY.
+    """
+    answer = suspend_flow_run(
+        wait_for_input=CreationDecision.with_initial_data(description=render_plan(plan)),
+        timeout=int(patience.total_seconds()),
+        key=f"create-{_run_count()}-{plan.digest[:16]}",
+    )
+    if answer.decision is Agreement.DENY:
+        raise DecisionError(
+            "create prerequisites",
+            plan.place,
+            "an agreement",
+            f"DENY by {answer.approver}: {answer.reason}",
+            "Nothing was made.",
+        )
+    return answer
+
+
+def _run_count() -> int:
+    flow_run = getattr(get_run_context(), "flow_run", None)
+    return int(flow_run.run_count) if flow_run is not None else 0
