@@ -14,6 +14,11 @@ from tasks.core.errors import PrerequisiteError
 from tasks.core.manifests import Manifest
 from tasks.core.ownership import MANAGED_BY
 
+COPIED_FROM = "olm.copiedFrom"
+"""OLM's label on the copies of a ClusterServiceVersion that it makes in every namespace that one covers."""
+NOT_COPIED = f"!{COPIED_FROM}"
+"""Label selector for ClusterServiceVersions that are where their operator runs."""
+
 _OPERATOR_GROUP_NAME = "osok-fleet"
 # Newer OLMs then look at this namespace's catalogs only, so that a broken catalog in `olm` cannot block the
 # resolution (v0.46.0, pkg/controller/registry/resolver/step_resolver.go). OLM 0.20 ignores it.
@@ -173,3 +178,59 @@ def adopt_subscription(subscriptions: list[Manifest], installation: Installation
             "Delete that Subscription (and its ClusterServiceVersion, if it never succeeded) and run again.",
         )
     return installation.subscription()
+
+
+def refuse_other_provider(csvs: Iterable[Manifest], csv: Manifest, namespace: str) -> None:
+    """Check that no operator of another namespace provides the same kinds.
+
+    Both would cover all namespaces: OLM lets the one that was there first have them, and fails the other.
+
+    Args:
+        csvs: The cluster's ClusterServiceVersions, without copies (`NOT_COPIED`).
+        csv: The one that is to be installed.
+        namespace: Where it is to be installed.
+
+    Raises:
+        PrerequisiteError: There is such an operator; the message names it.
+    """
+    wanted = _owned_kinds(csv)
+    for other in csvs:
+        place, name = other["metadata"].get("namespace", ""), other["metadata"]["name"]
+        shared = sorted(wanted & _owned_kinds(other))
+        if place != namespace and shared:
+            raise PrerequisiteError(
+                f"install {csv['metadata']['name']}",
+                f"namespace {namespace}",
+                f"no other provider of {shared[0]}" + (f" and {len(shared) - 1} more" if shared[1:] else ""),
+                f"ClusterServiceVersion {place}/{name}",
+                f"Use that installation (operator.namespace {place}), or uninstall it first.",
+            )
+
+
+def refuse_copied_csv(csvs: Iterable[Manifest], installation: Installation) -> None:
+    """Check that the expected ClusterServiceVersion is not the copy of one that runs elsewhere.
+
+    A copy says Succeeded too, and OLM calls a Subscription beside it installed, although nothing runs there.
+
+    Args:
+        csvs: ClusterServiceVersions of the operator's namespace.
+        installation: What is to be installed.
+
+    Raises:
+        PrerequisiteError: It is; the message names the namespace that the operator runs in.
+    """
+    for csv in csvs:
+        origin = (csv["metadata"].get("labels") or {}).get(COPIED_FROM)
+        if origin and csv["metadata"]["name"] == installation.csv:
+            raise PrerequisiteError(
+                f"install {installation.csv}",
+                f"namespace {installation.namespace}",
+                "it in no other namespace",
+                f"a copy of ClusterServiceVersion {origin}/{installation.csv}, which covers all namespaces",
+                f"Use that installation (operator.namespace {origin}), or uninstall it first.",
+            )
+
+
+def _owned_kinds(csv: Manifest) -> frozenset[str]:
+    owned = ((csv.get("spec") or {}).get("customresourcedefinitions") or {}).get("owned") or []
+    return frozenset(str(kind["name"]) for kind in owned)

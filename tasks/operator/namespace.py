@@ -1,10 +1,15 @@
 """The operator's namespace: made, or checked to be fit (R4)."""
 
+from collections.abc import Iterable
+
 from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.converge import Action, Change, converge
 from tasks.connections import open_cluster
 from tasks.core.bundles import Bundle
-from tasks.core.manifests import ObjectRef
+from tasks.core.errors import ClusterForbiddenError
+from tasks.core.installation import NOT_COPIED, refuse_other_provider
+from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.namespaces import namespace_manifest, refuse_selected_neighbours, refuse_unfit_namespace
 from tasks.core.outcomes import StepOutcome
 from tasks.core.profiles import OperatorProfile
@@ -18,9 +23,11 @@ def prepare_operator_namespace(
     """Create the namespace, or check the one that is there.
 
     Raises:
-        PrerequisiteError: PodSecurity forbids the operator's pods, or its Services would select others' pods.
+        PrerequisiteError: PodSecurity forbids the operator's pods, its Services would select others' pods, or
+            an operator in another namespace provides its kinds already.
     """
     client = open_cluster(cluster)
+    refuse_other_provider(_csvs_everywhere(client), bundle.csv, namespace)
     live = client.get(ObjectRef("v1", "Namespace", namespace))
     if live is None:
         changes: tuple[Change, ...] = converge(client, [namespace_manifest(namespace, bundle.csv)])
@@ -30,3 +37,13 @@ def prepare_operator_namespace(
     pods = client.list_objects("v1", "Pod", namespace)
     refuse_selected_neighbours(pods, profile.pod_labels, profile.deployment, namespace)
     return StepOutcome(detail=f"namespace {namespace} is fit, {len(pods)} pods in it")
+
+
+def _csvs_everywhere(client: ClusterClient) -> Iterable[Manifest]:
+    try:
+        return client.list_objects(
+            "operators.coreos.com/v1alpha1", "ClusterServiceVersion", label_selector=NOT_COPIED
+        )
+    except ClusterForbiddenError:
+        # Early knowledge only: an account that may look into its own namespace learns it from OLM later.
+        return ()

@@ -17,6 +17,7 @@ from tasks.core.installation import (
     adopt_subscription,
     choose_operator_group,
     decide_plan,
+    refuse_copied_csv,
 )
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.outcomes import StepOutcome
@@ -48,9 +49,12 @@ def subscribe(cluster: KubernetesCluster, installation: Installation) -> StepOut
     """Create the Subscription with manual approval, or adopt one that installed the version already.
 
     Raises:
-        PrerequisiteError: Another Subscription of the package is there and installs something else.
+        PrerequisiteError: Another Subscription of the package is there and installs something else, or the
+            operator runs in another namespace already.
     """
     client = open_cluster(cluster)
+    csvs = client.list_objects(_OLM_V1ALPHA1, "ClusterServiceVersion", installation.namespace)
+    refuse_copied_csv(csvs, installation)
     subscriptions = client.list_objects(_OLM_V1ALPHA1, "Subscription", installation.namespace)
     wanted = adopt_subscription(subscriptions, installation)
     if wanted is None:
@@ -95,6 +99,7 @@ def wait_for_csv_succeeded(
     """Wait until the ClusterServiceVersion succeeded, and log every phase that it passes.
 
     Raises:
+        PrerequisiteError: It is the copy of one in another namespace.
         StalledError: It did not succeed in time; the message carries the cause.
     """
     client = open_cluster(cluster)
@@ -103,7 +108,10 @@ def wait_for_csv_succeeded(
     phases: list[str] = []
 
     def observe() -> str:
-        phase = _phase(client.get(ref))
+        csv = client.get(ref)
+        if csv is not None:
+            refuse_copied_csv([csv], installation)
+        phase = _phase(csv)
         if phase and phase not in phases[-1:]:
             phases.append(phase)
             logger.info("%s: %s is %s", client.name, installation.csv, phase)
