@@ -1,22 +1,27 @@
 """Operator Lifecycle Manager on a cluster: installed, completed or left alone, and its health (R2, R3)."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from blocks.kubernetes_cluster import KubernetesCluster
-from tasks.clients.cluster import ClusterClient
+from tasks.clients.cluster import ClusterClient, PatchType
 from tasks.clients.cluster.converge import Action, Change, converge
 from tasks.clients.cluster.gathering import read_all
 from tasks.clients.polling import deadline_at, wait_for
 from tasks.connections import Account, open_cluster
-from tasks.core.errors import PrerequisiteError, StalledError
-from tasks.core.manifests import ref_of
+from tasks.core.comparison import differences
+from tasks.core.errors import ClusterConflictError, PrerequisiteError, StalledError
+from tasks.core.manifests import Manifest, ref_of
 from tasks.core.olm_health import OLM_MADE_OBJECTS, OlmHealth, installed_olm_version, release_health
 from tasks.core.olm_release import OlmManifests
+from tasks.core.olm_upgrade import take_over_patch
 from tasks.core.outcomes import StepOutcome
 from tasks.core.settings import VersionChange
 from tasks.steps import step
 
 OLM_NAMESPACE = "olm"
+_OWNED_BY_OTHERS = "Apply failed with"
+"""How the API server begins a conflict of field managers (k8s.io/apimachinery pkg/api/errors)."""
 
 
 @step("apply-olm-crds")
@@ -28,12 +33,13 @@ def apply_olm_crds(
     A half-installed OLM is completed: each object is judged by itself.
 
     Raises:
-        PrerequisiteError: Another OLM version is installed and may not be changed.
+        PrerequisiteError: Another OLM version is installed, or a CRD of another content that somebody else
+            wrote, and neither may be changed.
         StalledError: A CRD was not established in time.
     """
     client = open_cluster(cluster, Account.BOOTSTRAP)
     _refuse_other_version(client, release, other_version)
-    changes = converge(client, release.crds)
+    changes = _write(client, release, release.crds, other_version)
     refs = [ref_of(crd) for crd in release.crds]
     health = wait_for(
         lambda: release_health(release.crds, read_all(client, refs)),
@@ -45,10 +51,23 @@ def apply_olm_crds(
 
 
 @step("apply-olm-objects")
-def apply_olm_objects(cluster: KubernetesCluster, release: OlmManifests) -> StepOutcome:
-    """Write OLM's namespaces, roles, Deployments and custom resources that are missing or differ."""
+def apply_olm_objects(
+    cluster: KubernetesCluster, release: OlmManifests, other_version: VersionChange = VersionChange.REFUSE
+) -> StepOutcome:
+    """Write OLM's namespaces, roles, Deployments and custom resources that are missing or differ.
+
+    An upgrade that `apply_olm_crds` let pass goes on here, also after a run that ended in the middle.
+
+    Raises:
+        PrerequisiteError: An object of another content belongs to somebody else and may not be changed.
+    """
     client = open_cluster(cluster, Account.BOOTSTRAP)
-    changes = converge(client, release.objects)
+    objects = list(release.objects)
+    if _installed_version(client) not in ("", release.version):
+        other_version = VersionChange.UPGRADE
+        # The version is read off the packageserver's CSV, so it says "not upgraded yet" until the end.
+        objects.sort(key=lambda manifest: manifest["kind"] == "ClusterServiceVersion")
+    changes = _write(client, release, objects, other_version)
     return StepOutcome(_lines(changes), f"{len(changes)} objects of OLM {release.version} are as released")
 
 
@@ -72,9 +91,13 @@ def read_olm_health(client: ClusterClient, release: OlmManifests) -> OlmHealth:
     return release_health(manifests, read_all(client, refs), OLM_MADE_OBJECTS)
 
 
-def _refuse_other_version(client: ClusterClient, release: OlmManifests, other_version: VersionChange) -> None:
+def _installed_version(client: ClusterClient) -> str:
     csvs = client.list_objects("operators.coreos.com/v1alpha1", "ClusterServiceVersion", OLM_NAMESPACE)
-    installed = installed_olm_version(csvs)
+    return installed_olm_version(csvs)
+
+
+def _refuse_other_version(client: ClusterClient, release: OlmManifests, other_version: VersionChange) -> None:
+    installed = _installed_version(client)
     if installed in ("", release.version) or other_version is VersionChange.UPGRADE:
         return
     raise PrerequisiteError(
@@ -84,6 +107,42 @@ def _refuse_other_version(client: ClusterClient, release: OlmManifests, other_ve
         f"version {installed}",
         f"Choose olm.version {installed}, or set olm.other_version to UPGRADE.",
     )
+
+
+def _write(
+    client: ClusterClient, release: OlmManifests, manifests: Iterable[Manifest], other_version: VersionChange
+) -> tuple[Change, ...]:
+    return tuple(_write_one(client, release, manifest, other_version) for manifest in manifests)
+
+
+def _write_one(
+    client: ClusterClient, release: OlmManifests, manifest: Manifest, other_version: VersionChange
+) -> Change:
+    if other_version is VersionChange.UPGRADE:
+        return _take_over(client, manifest)
+    try:
+        return converge(client, [manifest])[0]
+    except ClusterConflictError as error:
+        if _OWNED_BY_OTHERS not in error.found:
+            raise
+        raise PrerequisiteError(
+            f"install OLM {release.version}",
+            f"{client.name}: {ref_of(manifest)}",
+            "no such object, or one as released",
+            f"other content that belongs to somebody else: {error.found}",
+            "It comes from another release or another tool. Set olm.other_version to UPGRADE to replace it.",
+        ) from error
+
+
+def _take_over(client: ClusterClient, manifest: Manifest) -> Change:
+    ref = ref_of(manifest)
+    live = client.get(ref)
+    found = differences(manifest, live) if live is not None else ()
+    if live is None or not found:
+        return converge(client, [manifest])[0]
+    after = client.patch(ref, take_over_patch(manifest, live), PatchType.JSON)
+    unchanged = after["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]
+    return Change(ref, Action.NONE) if unchanged else Change(ref, Action.UPDATED, found)
 
 
 def _raise_unless_healthy(health: OlmHealth, cluster: str, attempted: str) -> None:
