@@ -5,12 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+import yaml
+
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.polling import deadline_at, wait_for
 from tasks.connections import Account, open_cluster
-from tasks.core.errors import ClusterIdentityError, ClusterUnavailableError, PrerequisiteError
-from tasks.core.manifests import ObjectRef
+from tasks.core.errors import (
+    ClusterForbiddenError,
+    ClusterIdentityError,
+    ClusterUnavailableError,
+    PrerequisiteError,
+)
+from tasks.core.manifests import ObjectRef, sha256_hex
 from tasks.core.permissions import (
     AccountNeeds,
     PermissionRequest,
@@ -25,6 +32,8 @@ OLDEST_KUBERNETES = (1, 25)
 """From there on every API that the manifests use is GA, PodSecurity admission (KEP-2579) included."""
 
 _PARALLEL_REVIEWS = 8
+_FLEET_ROLE = "osok-fleet"
+_BOOTSTRAP_ROLE = "osok-fleet-bootstrap"
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ def check_target(cluster: KubernetesCluster, needs: AccountNeeds, until: datetim
         )
     git_version = str(version.get("gitVersion", ""))
     _refuse_old_version(client.name, git_version)
-    uid = _identity(client)
+    uid = _identity(client, needs)
     if cluster.expected_uid and uid != cluster.expected_uid:
         raise ClusterIdentityError(
             "use the cluster",
@@ -75,11 +84,9 @@ def check_target(cluster: KubernetesCluster, needs: AccountNeeds, until: datetim
             "The address leads to another cluster. Correct the block, or its expected_uid if the cluster was "
             "rebuilt on purpose.",
         )
-    _require_permissions(client, needs.fleet, "osok-fleet")
+    _require_permissions(client, needs.fleet, _FLEET_ROLE)
     if not _has_olm(client):
-        _require_permissions(
-            open_cluster(cluster, Account.BOOTSTRAP), needs.bootstrap, "osok-fleet-bootstrap"
-        )
+        _require_permissions(open_cluster(cluster, Account.BOOTSTRAP), needs.bootstrap, _BOOTSTRAP_ROLE)
     user = who_am_i(client)
     return Target(client.name, uid, git_version, user.name, user.uid)
 
@@ -106,13 +113,30 @@ def _require_permissions(client: ClusterClient, requests: tuple[PermissionReques
         allowed = dict(zip(requests, answers, strict=True))
     missing = [request for request in missing_permissions(requests, allowed) if not request.optional]
     if missing:
+        user = who_am_i(client).name
         raise PrerequisiteError(
             "use the cluster",
-            f"{client.name}: permissions of {who_am_i(client).name or 'the account'}",
+            f"{client.name}: permissions of {user or 'the account'}",
             "every permission that the installation needs",
-            f"these missing:\n\n{missing_table(missing)}",
-            f"An administrator grants them with:\n\n{cluster_role(missing, role)}",
+            f"{len(missing)} of {len(set(requests))} missing",
+            "An administrator grants what the table lists with the ClusterRole under it.\n\n"
+            f"{missing_table(missing)}\n{_grant(missing, role, user)}",
         )
+
+
+def _grant(missing: list[PermissionRequest], role: str, user: str) -> str:
+    """Role and binding to paste."""
+    # A name of its own: under that of the shipped role, or of an earlier grant, it would replace its rules.
+    name = f"{role}-{sha256_hex(repr(missing).encode())[:8]}"
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }
+    bound = yaml.safe_dump(binding, sort_keys=False, default_flow_style=None, width=110)
+    return f"{cluster_role(missing, name)}---\n{bound}"
 
 
 def _has_olm(client: ClusterClient) -> bool:
@@ -120,8 +144,13 @@ def _has_olm(client: ClusterClient) -> bool:
     return client.get(ref) is not None
 
 
-def _identity(client: ClusterClient) -> str:
-    kube_system = client.get(ObjectRef("v1", "Namespace", "kube-system"))
+def _identity(client: ClusterClient, needs: AccountNeeds) -> str:
+    try:
+        kube_system = client.get(ObjectRef("v1", "Namespace", "kube-system"))
+    except ClusterForbiddenError:
+        # An account that may not even read namespaces lacks more: tell all of it at once.
+        _require_permissions(client, needs.fleet, _FLEET_ROLE)
+        raise
     if kube_system is None:
         raise ClusterIdentityError("identify the cluster", client.name, "namespace kube-system", "none")
     return str(kube_system["metadata"]["uid"])
