@@ -1,6 +1,9 @@
 """The one way a step on a cluster becomes a Prefect task: its name, its retries, and nothing kept."""
 
+import functools
+import inspect
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from prefect import Task, task
@@ -11,7 +14,7 @@ from typing_extensions import override
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.connections import cluster_name
-from tasks.core.errors import FleetError
+from tasks.core.errors import FleetError, StalledError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,7 +48,8 @@ def step(
     """Make a task of a function whose first argument `cluster` is the cluster's block.
 
     Nothing is cached or persisted: every run of a step reads the cluster afresh. Errors that call themselves
-    retryable are tried again with back-off and jitter, until the stage's deadline (`polling.deadline_at`).
+    retryable are tried again with back-off and jitter, until the stage's deadline: the argument `until`, if
+    the function has one. After it they become a StalledError that says the same and is not tried again.
     """
 
     def decorate(
@@ -60,6 +64,26 @@ def step(
             retry_condition_fn=is_retryable,
             cache_policy=NO_CACHE,
             persist_result=False,
-        )(function)
+        )(_ending_at_the_deadline(function))
 
     return decorate
+
+
+def _ending_at_the_deadline(
+    function: Callable[Concatenate[KubernetesCluster, P], R],
+) -> Callable[Concatenate[KubernetesCluster, P], R]:
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(cluster: KubernetesCluster, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(cluster, *args, **kwargs)
+        except FleetError as error:
+            until = signature.bind(cluster, *args, **kwargs).arguments.get("until")
+            if error.retryable and isinstance(until, datetime) and datetime.now(UTC) >= until:
+                raise StalledError(
+                    error.attempted, error.subject, error.expected, error.found, error.next_step
+                ) from error
+            raise
+
+    return call
