@@ -1,7 +1,7 @@
 """What a run needs from outside the clusters, fetched once and shared by all of them (R2, R5, R6, R11)."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prefect import task
@@ -11,7 +11,7 @@ from prefect.logging import get_run_logger
 from blocks.container_registry import AnonymousAccess, BasicAccess, ContainerRegistry
 from tasks.clients.downloads import PinnedFile, fetch_file, list_releases
 from tasks.clients.files import read_bundle_archive, read_bundle_folder, read_file
-from tasks.clients.polling import deadline_after
+from tasks.clients.polling import deadline_at
 from tasks.clients.registry import (
     BasicCredentials,
     Credentials,
@@ -30,7 +30,7 @@ from tasks.core.olm_release import OlmManifests, normalised_version, read_releas
 from tasks.core.permissions import AccountNeeds, PermissionStep, required_permissions
 from tasks.core.profiles import BUILT_IN_PROFILES, OperatorProfile, built_in_profile, load_profile
 from tasks.core.references import ImageReference, parse_reference
-from tasks.core.releases import choose_version, newest_supported
+from tasks.core.releases import choose_version, newest_supported, parse_version
 from tasks.core.settings import (
     BundleSource,
     MetricsServerChoice,
@@ -39,9 +39,9 @@ from tasks.core.settings import (
     OperatorChoice,
     VersionChange,
 )
-from tasks.steps import is_retryable
 
 _PATIENCE = timedelta(minutes=3)
+"""For everything together. The clients repeat what may succeed later themselves, until then."""
 _PROFILE_BYTES = 1024 * 1024
 _NEWEST = "newest-1.x"
 
@@ -78,10 +78,13 @@ class Sources:
         )
 
 
-def fetch_sources(operator: OperatorChoice, olm: OlmRelease, metrics: MetricsServerChoice) -> Sources:
+def fetch_sources(
+    operator: OperatorChoice, olm: OlmRelease, metrics: MetricsServerChoice, patience: timedelta = _PATIENCE
+) -> Sources:
     """Fetch and check everything before any cluster is touched."""
+    until = datetime.now(UTC) + patience
     profile = read_profile(operator.profile)
-    bundle = fetch_bundle(operator, profile)
+    bundle = fetch_bundle(operator, profile, until)
     namespace = operator.namespace or profile.namespace
     return Sources(
         profile=profile,
@@ -89,10 +92,10 @@ def fetch_sources(operator: OperatorChoice, olm: OlmRelease, metrics: MetricsSer
         installation=Installation(
             namespace, bundle.package, bundle.default_channel, bundle.name, f"{bundle.package}-catalog"
         ),
-        catalog=operator.catalog.address or pin_catalog_server(operator),
-        olm=fetch_olm_release(olm),
+        catalog=operator.catalog.address or pin_catalog_server(operator, until),
+        olm=fetch_olm_release(olm, until),
         other_olm=olm.other_version,
-        metrics_server=fetch_metrics_server(metrics),
+        metrics_server=fetch_metrics_server(metrics, until),
     )
 
 
@@ -113,25 +116,19 @@ def read_profile(name: str) -> OperatorProfile:
     return profile
 
 
-@task(
-    name="fetch-bundle",
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=is_retryable,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
-def fetch_bundle(operator: OperatorChoice, profile: OperatorProfile) -> Bundle:
+@task(name="fetch-bundle", cache_policy=NO_CACHE, persist_result=False)
+def fetch_bundle(operator: OperatorChoice, profile: OperatorProfile, until: datetime) -> Bundle:
     """Get the operator's bundle from a registry, a directory or an archive (R5, R6).
 
     Raises:
-        RegistryError: The registry refused, or sent other bytes than their digest says.
+        RegistryError: The registry refused, gave no usable answer in time, or sent other bytes than their
+            digest says.
         ManifestError: It is no valid bundle, or one of another package or version.
         InputError: The choice cannot be carried out.
     """
-    version = _version(operator, profile)
+    version = _version(operator, profile, until)
     expected = profile.csv_name_for(version)
-    bundle = _read_bundle(operator, profile, version)
+    bundle = _read_bundle(operator, profile, version, until)
     if (bundle.package, bundle.name) != (profile.package, expected):
         raise ManifestError(
             "use the bundle",
@@ -144,34 +141,20 @@ def fetch_bundle(operator: OperatorChoice, profile: OperatorProfile) -> Bundle:
     return bundle
 
 
-@task(
-    name="pin-catalog-image",
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=is_retryable,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
-def pin_catalog_server(operator: OperatorChoice) -> CatalogServer:
+@task(name="pin-catalog-image", cache_policy=NO_CACHE, persist_result=False)
+def pin_catalog_server(operator: OperatorChoice, until: datetime) -> CatalogServer:
     """The opm image by digest; a tag is resolved once, so that every cluster of the run gets the same."""
     secrets = (operator.pull_secret,) if operator.pull_secret else ()
     reference = parse_reference(operator.catalog.opm_image)
     if not reference.digest:
         with RegistryClient(_access(reference, operator.registry)) as registry:
-            reference = reference.pinned(registry.resolve_digest(reference, deadline_after(_PATIENCE)))
+            reference = reference.pinned(registry.resolve_digest(reference, deadline_at(until)))
         get_run_logger().info("catalog image %s", reference)
     return CatalogServer(str(reference), secrets)
 
 
-@task(
-    name="fetch-olm-release",
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=is_retryable,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
-def fetch_olm_release(release: OlmRelease) -> OlmManifests:
+@task(name="fetch-olm-release", cache_policy=NO_CACHE, persist_result=False)
+def fetch_olm_release(release: OlmRelease, until: datetime) -> OlmManifests:
     """Get both manifest files of an OLM release and verify their pins (R2).
 
     Raises:
@@ -180,21 +163,14 @@ def fetch_olm_release(release: OlmRelease) -> OlmManifests:
         ManifestError: The files are of another version.
     """
     crds, olm = (
-        fetch_file(PinnedFile(file.location, file.sha256), deadline_after(_PATIENCE)).decode()
+        fetch_file(PinnedFile(file.location, file.sha256), deadline_at(until)).decode()
         for file in release_files(release)
     )
     return read_release(normalised_version(release.version), crds, olm)
 
 
-@task(
-    name="fetch-metrics-server",
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=is_retryable,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
-def fetch_metrics_server(choice: MetricsServerChoice) -> list[Manifest] | None:
+@task(name="fetch-metrics-server", cache_policy=NO_CACHE, persist_result=False)
+def fetch_metrics_server(choice: MetricsServerChoice, until: datetime) -> list[Manifest] | None:
     """Get the metrics server's manifest and verify its pin (R11); None when it is not part of the run.
 
     Raises:
@@ -204,25 +180,27 @@ def fetch_metrics_server(choice: MetricsServerChoice) -> list[Manifest] | None:
     if choice.mode is MetricsServerMode.OFF:
         return None
     location = choice.location.replace("{version}", choice.version)
-    content = fetch_file(PinnedFile(location, choice.sha256), deadline_after(_PATIENCE))
+    content = fetch_file(PinnedFile(location, choice.sha256), deadline_at(until))
     return read_manifests(content.decode(), location)
 
 
-def _version(operator: OperatorChoice, profile: OperatorProfile) -> str:
+def _version(operator: OperatorChoice, profile: OperatorProfile, until: datetime) -> str:
     if operator.version != _NEWEST:
-        return str(choose_version(operator.version))
+        version = parse_version(operator.version.strip())
+        # Which versions fit is the profile's to say (`csv_name_for`); this says what is no version at all.
+        return str(version or choose_version(operator.version))
     repository = profile.release.github_repository
-    releases = list_releases(repository, deadline_after(_PATIENCE), operator.releases_url)
+    releases = list_releases(repository, deadline_at(until), operator.releases_url)
     return str(newest_supported(releases))
 
 
-def _read_bundle(operator: OperatorChoice, profile: OperatorProfile, version: str) -> Bundle:
+def _read_bundle(operator: OperatorChoice, profile: OperatorProfile, version: str, until: datetime) -> Bundle:
     match operator.bundle_source:
         case BundleSource.REGISTRY:
             default = f"{profile.release.bundle_repository}:{version}"
             reference = parse_reference(operator.bundle or default)
             with RegistryClient(_access(reference, operator.registry)) as registry:
-                pulled = registry.pull_bundle(reference, deadline_after(_PATIENCE))
+                pulled = registry.pull_bundle(reference, deadline_at(until))
             return read_bundle(pulled.files, str(reference), pulled.digest)
         case BundleSource.DIRECTORY:
             return read_bundle(read_bundle_folder(_path(operator)), operator.bundle)
