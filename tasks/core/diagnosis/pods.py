@@ -25,6 +25,7 @@ from tasks.core.manifests import Manifest, ObjectRef, ref_of
 POD_SECURITY_TEXT = "violates PodSecurity"
 """How the PodSecurity admission begins its reason."""
 
+_LAST_WORDS = 350
 _PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"})
 _POD_SECURITY_STEP = (
     "Take a namespace whose pod-security.kubernetes.io/enforce label allows the pod, or lower the label "
@@ -142,13 +143,19 @@ def _crashes(container: Mapping[str, Any]) -> bool:
 def _crash(pod: Manifest, role: PodRole, container: Mapping[str, Any]) -> Cause:
     state, last = container.get("state") or {}, container.get("lastState") or {}
     ended = last.get("terminated") or state.get("terminated") or {}
-    words = str(ended.get("message") or "").strip() or "no message: look at its log"
+    words = _last_words(str(ended.get("message") or "")) or "no message: look at its log"
     evidence = (
         f"container {container.get('name')} ended {container.get('restartCount', 0)} times, last with "
         f"exit code {ended.get('exitCode')} ({ended.get('reason', 'unknown reason')}): {words}"
     )
     kind, next_step = _CRASHES[role]
     return Cause(kind, ref_of(pod), evidence, next_step)
+
+
+def _last_words(message: str) -> str:
+    # A program says why it ends at the very end, after whatever it logged before.
+    text = message.strip()
+    return text if len(text) <= _LAST_WORDS else f"…{text[-_LAST_WORDS:]}"
 
 
 def _refused_pods(observed: StallObservation) -> Iterator[Cause]:
