@@ -9,11 +9,24 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+from prefect.client.orchestration import SyncPrefectClient
+
+from deployments.rehearsal.breaking import BREAKAGES, Breaker
+from deployments.rehearsal.deciding import decide_in_terminal
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.programs import OlmVersion
-from deployments.rehearsal.running import FinishedRun, follow, prefect_environment, save_blocks, submit
+from deployments.rehearsal.running import (
+    AUTHORITY,
+    FinishedRun,
+    follow,
+    prefect_environment,
+    save_authority,
+    save_blocks,
+    submit,
+)
 from deployments.rehearsal.world import World
 from tasks.core.errors import FleetError
+from tasks.core.profiles import built_in_profile
 from tasks.core.reports import duration_text
 
 
@@ -46,13 +59,41 @@ def _rehearse(arguments: argparse.Namespace, folder: Path) -> int:
         _say(f"Prefect UI: {services.ui_url}")
         with prefect_environment(services) as client:
             save_blocks(world)
-            run = submit(client, "install-fleet/install-fleet", world.parameters())
-            _say(f"install-fleet runs on {len(world.clusters)} cluster(s), OLM {world.olm}")
-            finished = follow(client, run, _say)
-        _show(finished)
+            finished = _install(client, world)
+            _show(finished)
+            named = finished.state == "Completed" and _break_and_diagnose(client, world)
         if arguments.keep:
             _wait_for_ctrl_c(services, world)
-    return 0 if finished.state == "Completed" else 1
+    return 0 if named else 1
+
+
+def _install(client: SyncPrefectClient, world: World) -> FinishedRun:
+    save_authority(world)
+    certificate = {"mode": "OWN", "authority": AUTHORITY}
+    parameters = {**world.parameters(), "certificate": certificate}
+    run = submit(client, "install-fleet/install-fleet", parameters)
+    _say(f"install-fleet runs on {len(world.clusters)} cluster(s), OLM {world.olm}")
+    finished = follow(client, run, _say)
+    if finished.state == "Suspended":
+        finished = decide_in_terminal(client, run, finished, _say)
+    return finished
+
+
+def _break_and_diagnose(client: SyncPrefectClient, world: World) -> bool:
+    """Break the first cluster's certificate in three ways; whether each one was named."""
+    cluster = world.clusters[0]
+    breaker = Breaker(cluster, built_in_profile())
+    named = True
+    with breaker.without_olm():
+        for breakage in BREAKAGES:
+            with breaker.broken(breakage):
+                parameters = {"clusters": [cluster.name]}
+                run = submit(client, "diagnose-certificate/diagnose-certificate", parameters)
+                finished = follow(client, run, lambda _: None)
+            found = any(breakage.case.value in text for text in finished.artifacts.values())
+            named = named and found
+            _say(f"Broken: {breakage.title}. Diagnosis: {breakage.case if found else 'NOT NAMED'}")
+    return named
 
 
 def _show(finished: FinishedRun) -> None:

@@ -24,10 +24,14 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from blocks.certificate_authority import CertificateAuthority
 from blocks.container_registry import ContainerRegistry
 from blocks.kubernetes_cluster import KubernetesCluster
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.world import World
+
+AUTHORITY = "my-example-signer"
+"""The block of the rehearsal's certificate authority."""
 
 _PAUSE = 0.5
 
@@ -74,6 +78,12 @@ def save_blocks(world: World) -> None:
     for cluster in world.clusters:
         KubernetesCluster.model_validate(cluster.block_fields()).save(cluster.name, overwrite=True)
     ContainerRegistry.model_validate(world.registry_fields()).save(world.prefix, overwrite=True)
+
+
+def save_authority(world: World) -> None:
+    """Save the block of the runbook's example CA (R16), made once in the first cluster."""
+    block = CertificateAuthority.model_validate({"kind": "MADE_ONCE", "cluster": world.clusters[0].name})
+    block.save(AUTHORITY, overwrite=True)
 
 
 def submit(client: SyncPrefectClient, deployment: str, parameters: Mapping[str, object]) -> FlowRun:
