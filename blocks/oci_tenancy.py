@@ -58,9 +58,7 @@ class SessionToken(_Authentication):
 class InstancePrincipal(_Authentication):
     """The compute instance that the worker runs on."""
 
-    kind: Literal["instance_principal"] = Field(
-        default="instance_principal", description="The instance."
-    )
+    kind: Literal["instance_principal"] = Field(default="instance_principal", description="The instance.")
     federation_endpoint: str = Field(
         default="", description="Where tokens are had, when not at the region's own address."
     )
@@ -69,9 +67,7 @@ class InstancePrincipal(_Authentication):
 class ResourcePrincipal(_Authentication):
     """The OCI resource that the worker runs in, such as a container instance."""
 
-    kind: Literal["resource_principal"] = Field(
-        default="resource_principal", description="The resource."
-    )
+    kind: Literal["resource_principal"] = Field(default="resource_principal", description="The resource.")
 
 
 class WorkloadIdentity(_Authentication):
