@@ -44,6 +44,15 @@ check: setup  ## Formatting, lint, types and import contracts
 	$(RUN) mypy
 	$(RUN) lint-imports
 
+deploy: setup  ## Create work pool, block types and deployments on the server of PREFECT_API_URL
+	@test -n "$$PREFECT_API_URL" || { echo "Set PREFECT_API_URL to your Prefect server, for example http://127.0.0.1:4200/api"; exit 1; }
+	$(RUN) prefect work-pool inspect osok-fleet >/dev/null 2>&1 || $(RUN) prefect work-pool create osok-fleet --type process
+	$(RUN) prefect block register --module blocks.kubernetes_cluster
+	$(RUN) prefect block register --module blocks.container_registry
+	$(RUN) prefect block register --module blocks.certificate_authority
+	$(RUN) prefect block register --module blocks.oci_tenancy
+	OSOK_FLEET_HOME="$(CURDIR)" $(RUN) prefect --no-prompt deploy --all
+
 format: setup  ## Format and fix what can be fixed safely
 	$(RUN) ruff format
 	$(RUN) ruff check --fix
@@ -51,4 +60,4 @@ format: setup  ## Format and fix what can be fixed safely
 clean:  ## Remove what the targets made in this folder
 	rm -rf .venv $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage*
 
-.PHONY: help setup programs rehearsal test test-core check format clean
+.PHONY: help setup programs rehearsal test test-core check deploy format clean
