@@ -62,6 +62,13 @@ def check_prerequisites(
 
     Nothing is changed. Every report becomes an artifact, whatever it says.
 
+    Args:
+        tenancies: Names of the OCI tenancy blocks to check, each once per run.
+        needs: What has to be there in each tenancy.
+        clusters: Names of the OSOK Kubernetes Cluster blocks whose Secrets are looked at. May be empty.
+        cluster_needs: What has to be there in each cluster.
+        choice: Whether to check at all, how long it may take, and what an undecided finding means.
+
     Returns:
         The reports, when they let the run go on.
 

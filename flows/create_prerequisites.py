@@ -43,6 +43,13 @@ def create_prerequisites(
     The run is suspended while a person decides and starts again from the top when it is resumed; the decision
     holds for the very plan that was shown. Killed and run again, it finds what it made before.
 
+    Args:
+        tenancy: Name of the OCI tenancy block.
+        needs: What has to be there.
+        wishes: What to make with, where something is missing.
+        patience: How long the run waits for a decision, as an ISO 8601 duration.
+        unknown: What an undecided finding means at the end.
+
     Raises:
         PrerequisiteError: The plan is stopped by what is there, or something is still missing at the end.
         DecisionError: The person said DENY.

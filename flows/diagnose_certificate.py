@@ -121,6 +121,11 @@ def diagnose_certificate(
     Clusters are looked at side by side; one that does not answer does not stop the others. Every cluster has
     its own artifact, whatever it says.
 
+    Args:
+        clusters: Names of the OSOK Kubernetes Cluster blocks to look at.
+        operator: Which operator, and in which namespace.
+        choice: How to diagnose, and what to do about what is found.
+
     Raises:
         CertificateError: A cluster's API server refuses webhooks now, or a cluster could not be looked at.
     """

@@ -56,7 +56,7 @@ def test_a_healthy_operator_passes_every_check() -> None:
 
 def test_every_kind_of_check_on_objects_is_carried_out() -> None:
     """R4, R7, R8, R9, R10."""
-    calls = {Check.CALL_ALLOWED, Check.CALL_DENIED, Check.INJECTOR_CALL}
+    calls = {Check.CALL_ALLOWED, Check.CALL_DENIED, Check.INJECTOR_CALL, Check.HANDSHAKE}
     only_when_wrong = {Check.WEBHOOK_UNEXPECTED}
     done = {finding.check for finding in verify_objects(OSOK, healthy(), NOW)}
     assert done == set(Check) - calls - only_when_wrong
