@@ -149,6 +149,17 @@ def test_is_ended_by_term_within_its_grace_and_killed_after(start: Callable[...,
     assert stubborn.sandbox.exit_code() == 128 + signal.SIGKILL
 
 
+def test_what_the_program_started_ends_with_it(start: Callable[..., Started], tmp_path: Path) -> None:
+    started = start("sleep 1000 & echo $!; wait")
+    started.sandbox.go()
+    _wait_for_output(started)
+    child = int(started.log.read_text())
+
+    started.sandbox.stop(NO_GRACE)
+
+    _wait_until(lambda: not Path(f"/proc/{child}").exists())
+
+
 def test_two_programs_listen_on_the_same_port_without_meeting(
     start: Callable[..., Started], network: Network
 ) -> None:

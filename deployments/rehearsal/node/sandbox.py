@@ -10,6 +10,7 @@ Specification: root (an empty folder), binds (source, target, writable), links (
 arguments, environment, address (the pod's IP) and control (the number of the inherited control socket).
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -62,6 +63,7 @@ def main() -> int:
     threading.Thread(target=_kill_with_control, args=(control, program), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda _number, _frame: os.kill(program, signal.SIGTERM))
     _, status = os.waitpid(program, 0)
+    _kill_group(program)
     exit_code = os.waitstatus_to_exitcode(status)
     return exit_code if exit_code >= 0 else 128 - exit_code
 
@@ -154,6 +156,7 @@ def _become(root: Path, specification: dict[str, Any]) -> None:
     program = specification["arguments"][0]
     try:
         _die_with_parent()
+        os.setpgid(0, 0)
         os.chroot(root)
         os.chdir(specification["folder"])
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
@@ -178,7 +181,13 @@ def _hand_out_sockets(control: socket.socket) -> bool:
 def _kill_with_control(control: socket.socket, program: int) -> None:
     while _hand_out_sockets(control):
         pass
-    os.kill(program, signal.SIGKILL)
+    _kill_group(program)
+
+
+def _kill_group(program: int) -> None:
+    """Kill the program and whatever it started; a shell's children would outlive the shell."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(program, signal.SIGKILL)
 
 
 if __name__ == "__main__":
