@@ -16,6 +16,8 @@ from tasks.core.errors import PrerequisiteError
 
 _SCRIPT = Path(__file__).with_name("sandbox.py")
 
+_OBEYS_WITHIN = timedelta(seconds=2)
+
 
 @dataclass(frozen=True)
 class Bind:
@@ -133,9 +135,10 @@ class Sandbox:
         try:
             self._process.wait(grace.total_seconds())
         except subprocess.TimeoutExpired:
-            # Without its control socket the sandbox kills the program and ends; it might not obey if it is
-            # stopped itself, so it is killed too, and the program dies with it.
+            # Without its control socket the sandbox kills the program and all that this started, and ends.
             self._control.shutdown(socket.SHUT_RDWR)
+            self._waiter.join(_OBEYS_WITHIN.total_seconds())
+            # It might not obey when it is stopped itself; killed, it takes at least the program along.
             self._process.kill()
         self._waiter.join()
         with self._lock:
