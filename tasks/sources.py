@@ -109,8 +109,7 @@ def read_profile(name: str) -> OperatorProfile:
     if name in BUILT_IN_PROFILES:
         profile = built_in_profile(name)
     else:
-        path = Path(name).expanduser()
-        profile = load_profile(read_file(path, _PROFILE_BYTES, "read an operator profile").decode(), name)
+        profile = load_profile(_profile_text(name), name)
     if profile.lifecycle_notice:
         get_run_logger().warning(profile.lifecycle_notice)
     return profile
@@ -182,6 +181,15 @@ def fetch_metrics_server(choice: MetricsServerChoice, until: datetime) -> list[M
     location = choice.location.replace("{version}", choice.version)
     content = fetch_file(PinnedFile(location, choice.sha256), deadline_at(until))
     return read_manifests(content.decode(), location)
+
+
+def _profile_text(name: str) -> str:
+    attempted = "read an operator profile"
+    content = read_file(Path(name).expanduser(), _PROFILE_BYTES, attempted)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(attempted, name, "text in UTF-8", f"something else at byte {error.start}") from None
 
 
 def _version(operator: OperatorChoice, profile: OperatorProfile, until: datetime) -> str:
