@@ -106,10 +106,7 @@ def read_profile(name: str) -> OperatorProfile:
     Raises:
         InputError: There is no such profile, or a field of it is wrong.
     """
-    if name in BUILT_IN_PROFILES:
-        profile = built_in_profile(name)
-    else:
-        profile = load_profile(_profile_text(name), name)
+    profile = built_in_profile(name) if name in BUILT_IN_PROFILES else load_profile(_profile_text(name), name)
     if profile.lifecycle_notice:
         get_run_logger().warning(profile.lifecycle_notice)
     return profile
