@@ -139,7 +139,7 @@ def install_olm(cluster: KubernetesCluster, sources: Sources, log: StepLog, unti
     """R2 and R3."""
     log.version("OLM", sources.olm.version)
     log.record(InstallStep.OLM_CRDS, apply_olm_crds, cluster, sources.olm, sources.other_olm, until)
-    log.record(InstallStep.OLM_OBJECTS, apply_olm_objects, cluster, sources.olm)
+    log.record(InstallStep.OLM_OBJECTS, apply_olm_objects, cluster, sources.olm, sources.other_olm)
     log.record(InstallStep.OLM_HEALTH, wait_for_olm, cluster, sources.olm, until)
 
 
