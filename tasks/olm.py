@@ -1,7 +1,8 @@
 """Operator Lifecycle Manager on a cluster: installed, completed or left alone, and its health (R2, R3)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.cluster import ClusterClient, PatchType
@@ -12,7 +13,14 @@ from tasks.connections import Account, open_cluster
 from tasks.core.comparison import differences
 from tasks.core.errors import ClusterConflictError, PrerequisiteError, StalledError
 from tasks.core.manifests import Manifest, ref_of
-from tasks.core.olm_health import OLM_MADE_OBJECTS, OlmHealth, installed_olm_version, release_health
+from tasks.core.olm_health import (
+    OLM_MADE_OBJECTS,
+    HealthState,
+    ObjectHealth,
+    OlmHealth,
+    installed_olm_version,
+    release_health,
+)
 from tasks.core.olm_release import OlmManifests
 from tasks.core.olm_upgrade import take_over_patch
 from tasks.core.outcomes import StepOutcome
@@ -88,7 +96,26 @@ def read_olm_health(client: ClusterClient, release: OlmManifests) -> OlmHealth:
     """Read and judge every object of a release and what OLM makes for its packageserver."""
     manifests = (*release.crds, *release.objects)
     refs = [*(ref_of(manifest) for manifest in manifests), *OLM_MADE_OBJECTS]
-    return release_health(manifests, read_all(client, refs), OLM_MADE_OBJECTS)
+    live = read_all(client, refs)
+    health = release_health(manifests, live, OLM_MADE_OBJECTS)
+    return OlmHealth(tuple(_unless_outdated(row, release, live[row.ref]) for row in health.rows))
+
+
+def _unless_outdated(row: ObjectHealth, release: OlmManifests, live: Manifest | None) -> ObjectHealth:
+    """After an upgrade the packageserver's CSV says Succeeded of the old version until OLM looks at it."""
+    if row.ref != OLM_MADE_OBJECTS[0] or row.state is not HealthState.HEALTHY or live is None:
+        return row
+    csvs = [manifest for manifest in release.objects if manifest["kind"] == "ClusterServiceVersion"]
+    deployments = [one for csv in csvs for one in csv["spec"]["install"]["spec"]["deployments"]]
+    wanted = {image for deployment in deployments for image in _images(deployment)}
+    if wanted >= _images(live):
+        return row
+    return ObjectHealth(row.ref, HealthState.PROGRESSING, f"still runs {', '.join(sorted(_images(live)))}")
+
+
+def _images(deployment: Mapping[str, Any]) -> frozenset[str]:
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    return frozenset(str(container["image"]) for container in containers)
 
 
 def _installed_version(client: ClusterClient) -> str:
