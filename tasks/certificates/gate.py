@@ -9,17 +9,21 @@ from datetime import timedelta
 from typing import ClassVar
 
 from prefect.artifacts import create_markdown_artifact
-from prefect.context import get_run_context
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext, get_run_context
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from tasks.certificates.signing import Decision
-from tasks.core.certificate_orders import PendingRequest, wave_digest
+from tasks.core.certificate_orders import PendingRequest, Shown, wave_digest
 from tasks.core.errors import DecisionError, InputError
 
 LONGEST_WAIT = timedelta(hours=23)
 """The cluster collects a pending request 24 hours after its creation."""
+
+_WORDS = r"\S"
+"""Something else than spaces. The server checks it, so the run stays suspended when it is not met."""
 
 
 class SigningDecision(RunInput):
@@ -29,9 +33,12 @@ class SigningDecision(RunInput):
         description="APPROVE signs what the artifact shows; DENY ends it; CLUSTER reads what kubectl "
         "certificate approve or deny decided."
     )
-    reason: str = Field(min_length=3, max_length=500, description="Why; it is kept as evidence.")
+    reason: str = Field(
+        min_length=3, max_length=500, pattern=_WORDS, description="Why; it is kept as evidence."
+    )
     approver: str = Field(
         min_length=1,
+        pattern=_WORDS,
         max_length=200,
         description="Who decides. Kept as claimed: Prefect's open-source server does not know who typed it.",
     )
@@ -48,7 +55,8 @@ def ask_for_decision(requests: list[PendingRequest], patience: timedelta) -> Sig
 
     Raises:
         InputError: The wait would outlive the requests.
-        DecisionError: The answer names a cluster that was not shown.
+        DecisionError: The run was continued without an answer, or the answer names a cluster that was not
+            shown.
     """
     if not timedelta(0) < patience <= LONGEST_WAIT:
         raise InputError(
@@ -63,11 +71,7 @@ def ask_for_decision(requests: list[PendingRequest], patience: timedelta) -> Sig
         key="certificate-requests",
         description="Requests that wait for a decision",
     )
-    answer = suspend_flow_run(
-        wait_for_input=SigningDecision.with_initial_data(description=show_requests(requests, digest)),
-        timeout=int(patience.total_seconds()),
-        key=f"sign-{run_count()}-{digest[:16]}",
-    )
+    answer = _wait_for_answer(show_requests(requests, digest), digest, patience)
     unknown = set(answer.denied_clusters) - {request.cluster for request in requests}
     if unknown:
         raise DecisionError(
@@ -80,11 +84,41 @@ def ask_for_decision(requests: list[PendingRequest], patience: timedelta) -> Sig
     return answer
 
 
-def run_count() -> int:
-    """How often this flow run was started; a resume is no new start."""
+def shown_in_this_try() -> Shown:
+    """Whether this try of the flow run was suspended for a decision before; a retry is another try."""
+    flow_run = _flow_run()
+    policy = flow_run.empirical_policy if flow_run else None
+    keys = (policy.pause_keys if policy else None) or set()
+    return Shown.ALREADY if any(key.startswith(_key_prefix()) for key in keys) else Shown.NOT_YET
+
+
+def _wait_for_answer(description: str, digest: str, patience: timedelta) -> SigningDecision:
+    try:
+        return suspend_flow_run(
+            wait_for_input=SigningDecision.with_initial_data(description=description),
+            timeout=int(patience.total_seconds()),
+            key=f"{_key_prefix()}{digest[:16]}",
+        )
+    except ValidationError as error:
+        # Somebody set the run's state by hand: Prefect then fills the model from nothing.
+        raise DecisionError(
+            "carry the decision out",
+            "the flow run",
+            "an answer to what was shown",
+            "a run that was continued without one",
+            "Nothing was signed. Run the flow again, and use Resume to answer.",
+        ) from error
+
+
+def _key_prefix() -> str:
+    """How often the flow run was started, as text; a resume is no new start."""
+    flow_run = _flow_run()
+    return f"sign-{flow_run.run_count if flow_run else 0}-"
+
+
+def _flow_run() -> FlowRun | None:
     context = get_run_context()
-    flow_run = getattr(context, "flow_run", None)
-    return int(flow_run.run_count) if flow_run is not None else 0
+    return context.flow_run if isinstance(context, FlowRunContext) else None
 
 
 def show_requests(requests: list[PendingRequest], digest: str) -> str:
@@ -107,6 +141,7 @@ def _show(request: PendingRequest) -> str:
         "signer": shown.signer_name,
         "requester": shown.requester,
         "validity": f"{request.validity.days} days, never longer than the CA's",
+        "denied in the cluster": request.denial or "no",
         "replaces": request.replaces or "nothing: the operator is not installed yet",
     }
     lines = [f"| {name} | {value} |" for name, value in rows.items()]

@@ -1,5 +1,7 @@
 """After the decision: approved as decided, signed by our CA, stored in the request, read back (R15–R19)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -7,12 +9,13 @@ from enum import StrEnum
 from blocks.certificate_authority import CertificateAuthority
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.authorities import open_authority
-from tasks.certificates.requests import discard_request, expected_request, request_ref
+from tasks.certificates.requests import clear_request, denial_of, expected_request, request_ref
 from tasks.certificates.staging import Staged, require_staged
 from tasks.clients.cluster import ClusterClient
 from tasks.connections import open_cluster
 from tasks.core.certificate_orders import CertificateOrder, PendingRequest
 from tasks.core.certificates.authorities import Authority
+from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.cluster_request_policy import check_cluster_request
 from tasks.core.certificates.cluster_requests import (
     RequestState,
@@ -75,32 +78,45 @@ def sign_certificate(
 
     The object is read again by name; it has to be the very one that was shown: same uid, bytes, requester and
     signer. A certificate that somebody else put into its status is accepted only if it would have been ours.
+    After a refusal or a denial our request and the staged key are gone, so a later run starts afresh.
 
     Raises:
         DecisionError: The request was denied in the cluster, or nobody approved it there yet.
         CertificateError: The object changed, or holds a certificate that is not for our key.
     """
     client = open_cluster(cluster)
-    staged = require_staged(client, order)
-    manifest = _read_shown(client, order, staged, request)
-    manifest, how = _decide(client, manifest, decision, request)
+    # Everything that can fail comes before the approval: nobody can take an approval back.
     opened = open_authority(authority)
+    with _cleared_when_refused(client, order, request):
+        staged = require_staged(client, order)
+        manifest = _read_shown(client, order, staged, request)
+        _refuse_foreign_certificate(order, staged, opened, manifest)
+    manifest, how = _decide(client, manifest, decision, request)
     if state_of(manifest) is not RequestState.ISSUED:
         leaf = sign_request(staged.request, staged.expectation(order), opened, datetime.now(UTC))
         client.replace(issued(manifest, leaf.pem), subresource="status")
+    with _cleared_when_refused(client, order, request):
         manifest = _read_shown(client, order, staged, request)
-    return _read_back(order, staged, opened, manifest, how)
+        return _read_back(order, staged, opened, manifest, how)
 
 
 @step("discard-request")
 def discard_denied_request(
     cluster: KubernetesCluster, order: CertificateOrder, request: PendingRequest
 ) -> None:
-    """Remove request and staged key after a denial or a missed deadline; nothing was published."""
-    client = open_cluster(cluster)
-    manifest = client.get(request_ref(request.shown.name))
-    if manifest is not None and manifest["metadata"]["uid"] == request.shown.uid:
-        discard_request(client, order, manifest)
+    """Remove request and staged key after a denial; nothing was published."""
+    clear_request(open_cluster(cluster), order, request.shown)
+
+
+@contextmanager
+def _cleared_when_refused(
+    client: ClusterClient, order: CertificateOrder, request: PendingRequest
+) -> Iterator[None]:
+    try:
+        yield
+    except (CertificateError, DecisionError):
+        clear_request(client, order, request.shown)
+        raise
 
 
 def _read_shown(
@@ -116,12 +132,21 @@ def _read_shown(
             "none: deleted, or collected 24 hours after its creation",
             "Run the flow again: it makes a new request and asks for a new decision.",
         )
-    if state_of(manifest) in (RequestState.DENIED, RequestState.FAILED):
-        raise DecisionError("sign what was shown", subject, "an approval", "a denial in the cluster")
     shown = request.shown
+    if denial := denial_of(manifest):
+        raise DecisionError(
+            "sign what was shown", subject, "an approval", f"a denial in the cluster: {denial}"
+        )
     expectation = expected_request(order, staged, shown.requester, shown.requester_uid)
     require_none(check_cluster_request(manifest, expectation, shown), "sign what was shown", subject)
     return manifest
+
+
+def _refuse_foreign_certificate(
+    order: CertificateOrder, staged: Staged, authority: Authority, manifest: Manifest
+) -> None:
+    if issued_certificate(manifest):
+        _check_certificate(order, staged, authority, manifest)
 
 
 def _decide(
@@ -145,16 +170,12 @@ def _decide(
 def _read_back(
     order: CertificateOrder, staged: Staged, authority: Authority, manifest: Manifest, how: str
 ) -> IssuedCertificate:
-    content = issued_certificate(manifest)
-    trust = (authority.certificate, *authority.above)
-    refusals = check_issued(content, staged.expectation(order), trust, datetime.now(UTC))
-    name = manifest["metadata"]["name"]
-    require_none(refusals, "accept the issued certificate", f"CertificateSigningRequest {name}")
+    content = _check_certificate(order, staged, authority, manifest)
     leaf = read_certificates(content)[0]
     return IssuedCertificate(
-        request=name,
+        request=manifest["metadata"]["name"],
         certificate_pem=content,
-        authority_pem=b"".join(certificate.pem for certificate in trust),
+        authority_pem=b"".join(certificate.pem for certificate in _trust(authority)),
         serial=leaf.serial,
         sha256=leaf.sha256,
         spki_sha256=leaf.spki_sha256,
@@ -162,3 +183,17 @@ def _read_back(
         not_after=leaf.not_after,
         decided=how,
     )
+
+
+def _check_certificate(
+    order: CertificateOrder, staged: Staged, authority: Authority, manifest: Manifest
+) -> bytes:
+    content = issued_certificate(manifest)
+    refusals = check_issued(content, staged.expectation(order), _trust(authority), datetime.now(UTC))
+    name = manifest["metadata"]["name"]
+    require_none(refusals, "accept the issued certificate", f"CertificateSigningRequest {name}")
+    return content
+
+
+def _trust(authority: Authority) -> tuple[Certificate, ...]:
+    return (authority.certificate, *authority.above)

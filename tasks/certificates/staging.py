@@ -12,7 +12,7 @@ from tasks.core.certificates.keys import PrivateKey, generate_key
 from tasks.core.certificates.request_policy import RequestExpectation, check_request
 from tasks.core.certificates.requests import build_request
 from tasks.core.certificates.webhook_secrets import StagedKey, build_staging_secret, read_staging_secret
-from tasks.core.errors import CertificateError, ClusterConflictError
+from tasks.core.errors import CertificateError
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.ownership import MANAGED_BY, is_ours
 
@@ -82,11 +82,11 @@ def require_staged(client: ClusterClient, order: CertificateOrder) -> Staged:
     """The staged key and request.
 
     Raises:
-        ClusterConflictError: They are gone; the request has to be made and decided anew.
+        CertificateError: They are gone; the request has to be made and decided anew.
     """
     staged = read_staged(client, order)
     if staged is None:
-        raise ClusterConflictError(
+        raise CertificateError(
             "use the staged key",
             f"{client.name}: {_ref(order)}",
             "the Secret that was made with the request",

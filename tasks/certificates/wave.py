@@ -4,11 +4,11 @@ It runs inside a flow and calls tasks; install-fleet and issue-webhook-certifica
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from blocks.certificate_authority import CertificateAuthority
 from blocks.kubernetes_cluster import KubernetesCluster
-from tasks.certificates.gate import SigningDecision, ask_for_decision
+from tasks.certificates.gate import SigningDecision, ask_for_decision, shown_in_this_try
 from tasks.certificates.orders import order_for, why_certificate_is_needed
 from tasks.certificates.publishing import Publication, publish_certificate
 from tasks.certificates.requests import request_certificate
@@ -55,7 +55,8 @@ class CertificateWave:
         reason = why_certificate_is_needed(cluster, self.order, self.authority)
         if not reason:
             return StepOutcome(detail="the right certificate is in use")
-        pending = request_certificate(cluster, self.order, target)
+        decide_by = datetime.now(UTC) + self.choice.decision_deadline
+        pending = request_certificate(cluster, self.order, target, shown_in_this_try(), decide_by)
         self.requests[target.name] = pending
         return StepOutcome(detail=f"{pending.shown.name} waits for a decision: {reason}")
 
@@ -74,21 +75,31 @@ class CertificateWave:
         pending = self.requests.get(name)
         if pending is None or self.decision is None:
             return StepOutcome(detail="the right certificate is in use")
-        if self._denied(name):
+        denial = self._denial(name, self.decision)
+        if denial:
             discard_denied_request(cluster, self.order, pending)
             raise DecisionError(
                 "sign the certificate",
                 f"{name}: {pending.shown.name}",
                 "an approval",
-                f"a denial by {self.decision.approver} (claimed): {self.decision.reason}",
+                denial,
                 "Nothing was published. Run again when the reason is settled; it asks anew.",
             )
         issued = sign_certificate(cluster, self.order, pending, self.decision.decision, self.authority)
         publication = Publication(self.order, issued, self.profile, self.csvs[name])
         return publish_certificate(cluster, publication, until)
 
-    def _denied(self, name: str) -> bool:
-        if self.decision is None or self.decision.decision is Decision.DENY:
-            return True
-        denied = self.decision.denied_clusters
-        return name in denied or (bool(denied) and self.choice.denied_cluster is GatePolicy.STOP)
+    def _denial(self, name: str, decision: SigningDecision) -> str:
+        """Why a cluster gets no certificate; empty when it gets one."""
+        own = self._own_denial(name, decision)
+        if own or self.choice.denied_cluster is GatePolicy.CONTINUE:
+            return own
+        denied = [other for other in sorted(self.requests) if self._own_denial(other, decision)]
+        return f"a denial of {', '.join(denied)}, which stops all clusters of the gate" if denied else ""
+
+    def _own_denial(self, name: str, decision: SigningDecision) -> str:
+        if denial := self.requests[name].denial:
+            return f"a denial in the cluster: {denial}"
+        if decision.decision is Decision.DENY or name in decision.denied_clusters:
+            return f"a denial by {decision.approver} (claimed): {decision.reason}"
+        return ""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from tasks.core.certificates.cluster_requests import DEFAULT_SIGNER, ShownRequest
 from tasks.core.certificates.keys import KeySpec
@@ -37,6 +38,15 @@ class CertificateOrder:
         return recommended_plan(target, self.key_spec, self.validity, self.common_name)
 
 
+class Shown(StrEnum):
+    """Whether this try of the flow run has shown its requests to a person yet."""
+
+    NOT_YET = "NOT_YET"
+    """What an earlier run left is made anew when nobody could decide on it in time."""
+    ALREADY = "ALREADY"
+    """What was shown stays as it is; a denial in the cluster since then is a decision."""
+
+
 @dataclass(frozen=True)
 class PendingRequest:
     """A request that waits for its decision, as shown to the approver (R14). It holds no secret.
@@ -47,6 +57,7 @@ class PendingRequest:
         shown: The object's identity and the digest of its bytes; the decision is bound to them.
         spki_sha256: Fingerprint of the public key whose private half lies in the staging Secret.
         replaces: What the Secret holds now, in one line; empty when there is none.
+        denial: How the request was denied in the cluster since it was shown; empty when it was not.
     """
 
     cluster: str
@@ -58,6 +69,7 @@ class PendingRequest:
     spki_sha256: str
     validity: timedelta
     replaces: str = ""
+    denial: str = ""
 
 
 def wave_digest(requests: list[PendingRequest]) -> str:
