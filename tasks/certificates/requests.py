@@ -100,7 +100,7 @@ def _staged_and_requested(
     client: ClusterClient, order: CertificateOrder, target: Target
 ) -> tuple[Staged, Manifest]:
     staged = read_staged(client, order) or stage(client, order)
-    manifest = _find_or_create(client, order, staged)
+    manifest = _find_or_create(client, order, staged, target.user)
     expectation = expected_request(order, staged, target.user, target.user_uid)
     # What was decided about it is for the caller; whether it is ours comes first.
     refusals = tuple(
@@ -124,12 +124,23 @@ def _is_over(manifest: Manifest, shown: Shown, decide_by: datetime) -> bool:
     return state in (RequestState.DENIED, RequestState.FAILED)
 
 
-def _find_or_create(client: ClusterClient, order: CertificateOrder, staged: Staged) -> Manifest:
+def _delete_orphans(client: ClusterClient, order: CertificateOrder, user: str) -> None:
+    """Delete our pending requests whose key is gone, before somebody approves one for nothing."""
+    ours = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
+    for manifest in client.list_objects(*_CSR, label_selector=ours):
+        name, user_name = manifest["metadata"]["name"], manifest["spec"].get("username")
+        same_place = name.rpartition(".")[0] == f"{order.request_base}.{order.namespace}"
+        if same_place and user_name == user and state_of(manifest) is RequestState.PENDING:
+            client.delete(request_ref(name), manifest["metadata"]["uid"])
+
+
+def _find_or_create(client: ClusterClient, order: CertificateOrder, staged: Staged, user: str) -> Manifest:
     name = request_name(order.request_base, order.namespace, staged.request)
     live = client.get(request_ref(name))
     if live is not None:
         return live
     manifest = build_cluster_request(name, staged.request, order.plan, order.signer_name, MANAGED_BY)
+    _delete_orphans(client, order, user)
     try:
         return client.create(manifest)
     except ClusterConflictError:

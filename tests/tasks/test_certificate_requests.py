@@ -8,7 +8,7 @@ import pytest
 
 from deployments.rehearsal.control_plane import ControlPlane
 from tasks.certificates.requests import request_certificate
-from tasks.certificates.staging import stage
+from tasks.certificates.staging import discard_staged, stage
 from tasks.core.certificate_orders import PendingRequest, Shown
 from tasks.core.certificates.cluster_requests import RequestState, state_of
 from tasks.core.errors import CertificateError
@@ -78,6 +78,40 @@ def test_a_run_that_died_between_key_and_request_goes_on_with_the_key(bench: Req
     pending = request(bench)
 
     assert pending.spki_sha256 == staged.key.spki_sha256
+
+
+def test_a_request_whose_key_is_gone_is_removed(bench: RequestBench) -> None:
+    """Somebody deleted the staging Secret: nobody may approve a request that cannot be served any more."""
+    first = request(bench)
+    discard_staged(bench.client, bench.order)
+
+    second = request(bench, Shown.ALREADY)
+
+    assert second.shown.uid != first.shown.uid
+    assert [one["metadata"]["uid"] for one in bench.requests()] == [second.shown.uid]
+
+
+def test_a_request_whose_key_was_replaced_is_removed(bench: RequestBench) -> None:
+    """Other bytes than those that were shown: they are asked for anew, under another digest."""
+    first = request(bench)
+    stage(bench.client, bench.order)
+
+    second = request(bench, Shown.ALREADY)
+
+    assert second.shown.digest != first.shown.digest
+    assert [one["metadata"]["uid"] for one in bench.requests()] == [second.shown.uid]
+
+
+def test_requests_of_others_are_not_tidied_up(bench: RequestBench, control_plane: ControlPlane) -> None:
+    stage(bench.client, bench.order)
+    other = other_account(control_plane, bench.order.namespace)
+    theirs = bench.put(bench.hostile(HOSTILE["another key"]), other)
+    discard_staged(bench.client, bench.order)
+
+    pending = request(bench)
+
+    uids = {one["metadata"]["uid"] for one in bench.requests()}
+    assert uids == {theirs["metadata"]["uid"], pending.shown.uid}
 
 
 def test_a_request_of_another_order_is_made_anew(bench: RequestBench) -> None:
