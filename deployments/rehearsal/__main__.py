@@ -1,6 +1,7 @@
 """`make rehearsal`: the main job on a real control plane, through a real Prefect server and worker."""
 
 import argparse
+import json
 import shutil
 import signal
 import sys
@@ -8,13 +9,14 @@ import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.rehearsal.breaking import BREAKAGES, Breaker
 from deployments.rehearsal.deciding import decide_in_terminal
 from deployments.rehearsal.prefect_services import PrefectServices
-from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.programs import OlmVersion, ensure_programs
 from deployments.rehearsal.running import (
     AUTHORITY,
     FinishedRun,
@@ -49,10 +51,13 @@ def main() -> int:
 
 
 def _rehearse(arguments: argparse.Namespace, folder: Path) -> int:
+    olm = OlmVersion(arguments.olm)
     began = time.monotonic()
-    world = World(folder / "world", OlmVersion(arguments.olm), arguments.clusters, _say)
+    ensure_programs(olm, _say)
+    built = _since(began)
+    began = time.monotonic()
+    world = World(folder / "world", olm, arguments.clusters, _say)
     with world, PrefectServices(folder / "prefect") as services:
-        _say(f"Programs and clusters ready after {_since(began)}")
         services.start_server()
         services.deploy()
         services.start_worker()
@@ -62,6 +67,7 @@ def _rehearse(arguments: argparse.Namespace, folder: Path) -> int:
             finished = _install(client, world)
             _show(finished)
             named = finished.state == "Completed" and _break_and_diagnose(client, world)
+        _say(f"Programs ready after {built}, everything else took {_since(began)}")
         if arguments.keep:
             _wait_for_ctrl_c(services, world)
     return 0 if named else 1
@@ -100,9 +106,30 @@ def _show(finished: FinishedRun) -> None:
     for key, text in sorted(finished.artifacts.items()):
         if not key.endswith("-json"):
             _say(f"\n{text}")
+    for report in _reports(finished):
+        _say(_summary(report))
     _say(f"install-fleet {finished.state} after {duration_text(finished.duration)}")
     if finished.state != "Completed":
         _say(finished.message)
+
+
+def _reports(finished: FinishedRun) -> list[dict[str, Any]]:
+    texts = [text for key, text in sorted(finished.artifacts.items()) if key.endswith("-json")]
+    return [json.loads(text.removeprefix("```json").removesuffix("```\n")) for text in texts]
+
+
+def _summary(report: dict[str, Any]) -> str:
+    """The lines of the runbook that people ask for first, counted from the report."""
+    passed = [finding for finding in report["findings"] if finding["state"] == "PASS"]
+    healthy = sum(row["state"] == "HEALTHY" for row in report["olm"])
+    crds = sum(finding["check"] == "CRD" and finding["runbook"] == "R8" for finding in passed)
+    validators = len({finding["subject"] for finding in passed if finding["check"] == "CALL_DENIED"})
+    injectors = sum(finding["check"] == "INJECTOR_CALL" for finding in passed)
+    return (
+        f"{report['cluster']}: {report['state']}, OLM {healthy}/{len(report['olm'])} healthy, "
+        f"{crds} CRDs of the mesh, {validators + injectors} webhooks called through the API server, "
+        f"{len(passed)} of {len(report['findings'])} checks passed"
+    )
 
 
 def _wait_for_ctrl_c(services: PrefectServices, world: World) -> None:
