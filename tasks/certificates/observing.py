@@ -230,7 +230,27 @@ def _read_endpoints(
         verbs = " and ".join(missing)
         text = f"what the endpoints serve: no permission to {verbs} pods/portforward in {order.namespace}"
         return (), (text,)
-    return read_endpoint_facts(client, order.plan.target), ()
+    ready = _ready_addresses(client, order.namespace)
+    facts = read_endpoint_facts(client, order.plan.target)
+    working = {fact.service for fact in facts if _host(fact) in ready}
+    # A pod that starts or ends gets no calls, unless there is no other.
+    return tuple(fact for fact in facts if _host(fact) in ready or fact.service not in working), ()
+
+
+def _host(fact: EndpointFact) -> str:
+    return fact.address.rpartition(":")[0].strip("[]")
+
+
+def _ready_addresses(client: ClusterClient, namespace: str) -> set[str]:
+    slices = client.list_objects("discovery.k8s.io/v1", "EndpointSlice", namespace)
+    return {
+        address
+        for each in slices
+        for endpoint in each.get("endpoints") or []
+        # discovery/v1: without the condition it counts as ready.
+        if (endpoint.get("conditions") or {}).get("ready") in (True, None)
+        for address in endpoint["addresses"]
+    }
 
 
 def _may_forward(client: ClusterClient, verb: str, namespace: str) -> bool:
