@@ -87,6 +87,7 @@ class Node:
         self._problems: list[str] = []
         self._forwarded: dict[tuple[str, int], OpenListener] = {}
         self._watchers = (
+            Watcher(self._api, "/api/v1/nodes", self._on_node),
             Watcher(self._api, "/api/v1/services", self._on_service),
             Watcher(self._api, "/api/v1/secrets", self._on_content("Secret")),
             Watcher(self._api, "/api/v1/configmaps", self._on_content("ConfigMap")),
@@ -122,10 +123,6 @@ class Node:
         (self.folder / "pods").mkdir(parents=True, exist_ok=True)
         self._network.start()
         self._kubelet.start()
-        # KWOK has put its own port there.
-        port = {"kubeletEndpoint": {"Port": self._kubelet.address[1]}}
-        node = ObjectRef("v1", "Node", NODE_NAME)
-        self._api.client.patch(node, {"status": {"daemonEndpoints": port}}, subresource="status")
         for watcher in self._watchers:
             watcher.start()
         for watcher in self._watchers:
@@ -237,6 +234,15 @@ class Node:
             address = f"198.18.{self._number}.{2 + next(self._addresses) % _POD_ADDRESSES}"
             if address not in used:
                 return address
+
+    def _on_node(self, event: WatchEvent) -> None:
+        """Keep our port in the Node object: KWOK's heartbeat puts its own there every ten minutes."""
+        node, port = event.manifest, self._kubelet.address[1]
+        named = (node.get("status") or {}).get("daemonEndpoints") or {}
+        ours = node["metadata"]["name"] == NODE_NAME and event.type is not WatchEventType.DELETED
+        if ours and named.get("kubeletEndpoint", {}).get("Port") != port:
+            patch = {"status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}}
+            self._api.client.patch(ObjectRef("v1", "Node", NODE_NAME), patch, subresource="status")
 
     def _on_service(self, event: WatchEvent) -> None:
         if event.type is WatchEventType.DELETED:
