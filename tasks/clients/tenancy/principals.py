@@ -101,6 +101,7 @@ def _built(kind: str, build: Callable[[], Untyped], wait: timedelta, hint: str) 
         try:
             answers.put(build())
         except Exception as error:  # noqa: BLE001 - handed over and raised again by the thread that asked
+            _close_answers(error)
             answers.put(error)
 
     threading.Thread(target=work, daemon=True, name="oci-sign-in").start()
@@ -113,3 +114,12 @@ def _built(kind: str, build: Callable[[], Untyped], wait: timedelta, hint: str) 
     if isinstance(found, Exception):
         raise sign_in_error(kind, [reason_of(found), hint]) from None
     return found
+
+
+def _close_answers(error: BaseException | None) -> None:
+    """Close what the SDK leaves open: it streams the metadata service's answers and never reads a refusal."""
+    while error is not None:
+        answer = getattr(error, "response", None)
+        if answer is not None:
+            answer.close()
+        error = error.__context__

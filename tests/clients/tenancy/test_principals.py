@@ -1,5 +1,6 @@
 """Signing as an instance, a resource or a pod: what works, and what each common mistake is called."""
 
+import gc
 import itertools
 import os
 import socket
@@ -105,6 +106,17 @@ def test_a_metadata_service_without_an_identity_is_named(
     found = problem(lambda: sign_as_instance(TENANCY, federation(server), WAIT))
 
     assert "Does the worker run on an OCI instance" in found
+
+
+def test_an_answer_that_the_metadata_service_refuses_is_closed(
+    server: TenancyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCI_METADATA_BASE_URL", server.url)
+
+    problem(lambda: sign_as_instance(TENANCY, federation(server), WAIT))
+
+    # A socket that is still open is a ResourceWarning now, which fails this test.
+    gc.collect()
 
 
 @pytest.fixture
