@@ -98,7 +98,7 @@ def plan_repair(
     objections = (
         *_objections(observed, secret, plan),
         *_endpoints_in_the_way(state, plan),
-        *_untimely(observed, secret, safe, plan),
+        *_untimely(observed, safe, plan),
     )
     return RepairPlan(left=objections) if objections else plan
 
@@ -209,10 +209,11 @@ def _endpoints_in_the_way(state: CertificateState, plan: RepairPlan) -> Iterator
 
 
 def _untimely(
-    observed: ObservedCertificate, secret: SecretFacts, safe: Sequence[CertificateFinding], plan: RepairPlan
+    observed: ObservedCertificate, safe: Sequence[CertificateFinding], plan: RepairPlan
 ) -> Iterator[str]:
-    """OLM before 0.29.0 recreates the Service when the trust changes: not for what works."""
-    recreates = rule_of(observed.olm_version) is OlmRule.ROTATION_DATE and plan.trust != secret.trust
+    """OLM before 0.29.0 recreates the Service for caBundles with new bytes: not for what works."""
+    known = any(hook.ca_bundle == plan.trust for hook in observed.state.webhooks)
+    recreates = rule_of(observed.olm_version) is OlmRule.ROTATION_DATE and not known
     if recreates and not any(finding.severity is Severity.BROKEN for finding in safe):
         yield (
             f"OLM {observed.olm_version} would delete and recreate the Service for it, and nothing is "
