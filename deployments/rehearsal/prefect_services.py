@@ -17,8 +17,8 @@ from deployments.rehearsal.processes import Command, ProcessGroup, ProgramError,
 
 WORK_POOL = "osok-fleet"
 _PROJECT = Path(__file__).parents[2]
-_SERVER_PATIENCE = timedelta(seconds=120)
-_COMMAND_PATIENCE = timedelta(seconds=120)
+_SERVER_PATIENCE = timedelta(minutes=5)
+_COMMAND_PATIENCE = timedelta(minutes=5)
 
 
 class PrefectServices:
