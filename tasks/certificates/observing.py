@@ -30,7 +30,7 @@ from tasks.core.certificates.reading import read_certificates
 from tasks.core.certificates.secret_diagnosis import OLM_SELF_SIGNED
 from tasks.core.certificates.webhook_secrets import SecretFacts, read_webhook_secret
 from tasks.core.errors import InputError, PrerequisiteError
-from tasks.core.installation import COPIED_FROM
+from tasks.core.installation import NOT_COPIED
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.olm_health import installed_olm_version
 from tasks.core.ownership import MANAGED_BY
@@ -147,7 +147,8 @@ def _expected_target(order: CertificateOrder, secret: SecretFacts | None, issued
 
 def _read_olm(client: ClusterClient, profile: OperatorProfile, namespace: str) -> tuple[str, dict[str, str]]:
     version = installed_olm_version(client.list_objects(*_CSV, OLM_NAMESPACE))
-    csvs = [csv for csv in client.list_objects(*_CSV, namespace) if _is_operators(csv, profile)]
+    found = client.list_objects(*_CSV, namespace, NOT_COPIED)
+    csvs = [csv for csv in found if profile.version_of_csv(csv["metadata"]["name"])]
     if not version or not csvs:
         raise PrerequisiteError(
             "diagnose the webhook's certificate",
@@ -158,12 +159,6 @@ def _read_olm(client: ClusterClient, profile: OperatorProfile, namespace: str) -
         )
     rotates_at = (max(csvs, key=_created).get("status") or {}).get("certsRotateAt")
     return version, {"certsRotateAt": rotates_at} if rotates_at else {}
-
-
-def _is_operators(csv: Manifest, profile: OperatorProfile) -> bool:
-    """OLM copies an operator's ClusterServiceVersion into every namespace that it watches; one is its own."""
-    copied = COPIED_FROM in (csv["metadata"].get("labels") or {})
-    return not copied and bool(profile.version_of_csv(csv["metadata"]["name"]))
 
 
 def _read_requests(client: ClusterClient, order: CertificateOrder) -> tuple[RequestState | None, bytes]:
