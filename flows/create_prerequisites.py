@@ -12,15 +12,17 @@ from blocks.oci_tenancy import OciTenancy
 from tasks.connections import load_block
 from tasks.core.errors import PrerequisiteError
 from tasks.core.prerequisites.assembling import TenancyReadings, principals_of, refuse_unmet
-from tasks.core.prerequisites.planning import CreationPlan, plan_creation
+from tasks.core.prerequisites.planning import CreationPlan, is_arriving, plan_creation
 from tasks.core.prerequisites.settings import PrerequisiteNeeds, UnknownFindings
 from tasks.core.prerequisites.wishes import CreationWishes
 from tasks.prerequisites.creation import Made, Timing, carry_out_step
 from tasks.prerequisites.gate import ask_to_create, show_plan
 from tasks.prerequisites.reading import place_of, report_on, start_reading
 from tasks.prerequisites.reporting import publish_reports
+from tasks.prerequisites.tenancies import wait_until_settled
 
 _READ_WITHIN = timedelta(minutes=2)
+_SETTLES_WITHIN = timedelta(minutes=15)
 _MAKE_WITHIN = timedelta(minutes=30)
 """A vault takes minutes, an authority too."""
 
@@ -55,7 +57,7 @@ def create_prerequisites(
         DecisionError: The person said DENY.
     """
     block = load_block(OciTenancy, tenancy)
-    readings = read(block, needs)
+    readings = read_settled(block, needs)
     plan = make_plan(block, readings, needs, wishes)
     show_plan(plan)
     refuse_blocked(plan)
@@ -72,6 +74,16 @@ def read(block: OciTenancy, needs: PrerequisiteNeeds) -> TenancyReadings:
     """Read the tenancy once."""
     (pending,) = start_reading([block], needs, datetime.now(UTC) + _READ_WITHIN)
     return pending.collect()
+
+
+def read_settled(block: OciTenancy, needs: PrerequisiteNeeds) -> TenancyReadings:
+    """Read the tenancy when what an earlier run began to make is there."""
+    readings = read(block, needs)
+    seen = (readings.vault, readings.key, readings.authority, readings.certificate)
+    if not any(map(is_arriving, seen)):
+        return readings
+    wait_until_settled(block, needs, datetime.now(UTC) + _SETTLES_WITHIN)
+    return read(block, needs)
 
 
 def make_plan(

@@ -14,6 +14,7 @@ from prefect.tasks import TaskRunNameCallbackWithParameters
 from typing_extensions import override
 
 from blocks.oci_tenancy import OciTenancy
+from tasks.clients.polling import wait_for
 from tasks.clients.tenancy.calls import Service, TenancyCalls
 from tasks.clients.tenancy.certificates import find_authority, find_certificate
 from tasks.clients.tenancy.compartments import read_policy_world
@@ -24,6 +25,7 @@ from tasks.core.iam.evaluation import PolicyWorld
 from tasks.core.prerequisites.assembling import principals_of
 from tasks.core.prerequisites.control_plane import ControlPlaneProbe, Reach
 from tasks.core.prerequisites.findings import Check, CheckGroup, Finding
+from tasks.core.prerequisites.planning import is_arriving
 from tasks.core.prerequisites.readings import (
     AuthorityFacts,
     CertificateFacts,
@@ -111,6 +113,27 @@ def read_certificate_authority(
     wanted = needs.certificate_authority
     what = f"the certificate authority {wanted}"
     return _read(tenancy, until, what, lambda calls: find_authority(calls, tenancy.compartment_id, wanted))
+
+
+@_reading("wait-until-settled")
+def wait_until_settled(tenancy: OciTenancy, needs: PrerequisiteNeeds, until: datetime) -> None:
+    """Wait for what an earlier run began to make. At the deadline nothing is raised: the plan names it."""
+    calls, place = open_tenancy(tenancy, until), tenancy.compartment_id
+
+    def arriving() -> bool:
+        vault = find_vault(calls, place, needs.vault)
+        return is_arriving(vault) or any(
+            is_arriving(reading)
+            for reading in (
+                find_key(calls, vault, place, needs.key),
+                find_authority(calls, place, needs.certificate_authority),
+                find_certificate(calls, place, needs.gateway.certificate)
+                if isinstance(needs.gateway, OciGatewayCertificate)
+                else None,
+            )
+        )
+
+    wait_for(arriving, lambda still: not still, calls.deadline)
 
 
 @_reading("read-gateway-certificate")

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from prefect.client.orchestration import SyncPrefectClient
 from pydantic import ValidationError
 
-from blocks.oci_tenancy import ConfigFile, OciTenancy
 from deployments.rehearsal.tenancy.faults import Fault, FaultKind
 from deployments.rehearsal.tenancy.seeding import HOSTS, Seed, seed
 from deployments.rehearsal.tenancy.server import TenancyServer
@@ -26,6 +25,7 @@ from tasks.core.prerequisites.settings import (
     PrerequisiteNeeds,
     UnknownFindings,
 )
+from tests.support.tenancies import save_tenancy_block
 
 REGION = "eu-frankfurt-1"
 NEEDS = PrerequisiteNeeds(
@@ -53,18 +53,7 @@ def server() -> Iterator[TenancyServer]:
 @pytest.fixture
 def save_block(tmp_path: Path) -> Callable[[TenancyServer, Place, str], str]:
     def save(server: TenancyServer, place: Place, name: str) -> str:
-        folder = tmp_path / name
-        folder.mkdir()
-        config = place.signatory.write_config(folder, server.region)
-        block = OciTenancy(
-            tenancy_id=place.tenancy.id,
-            region=server.region,
-            compartment_id=place.compartment_id,
-            authentication=ConfigFile(path=config),
-            endpoint=server.url,
-        )
-        block.save(name, overwrite=True)
-        return name
+        return save_tenancy_block(server, place, name, tmp_path)
 
     return save
 

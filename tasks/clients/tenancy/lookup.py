@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from tasks.clients.tenancy.errors import TenancyNotFoundError
 from tasks.core.errors import TenancyError
+from tasks.core.prerequisites.objects import ARRIVING, LEAVING
 from tasks.core.prerequisites.readings import NotSeen, Unread
 
 F = TypeVar("F")
@@ -67,9 +68,14 @@ def _find_by_name(lookup: Lookup[F], what: str) -> F | NotSeen:
     if not named:
         return NotSeen(what, _place(lookup), len(candidates))
     usable = [candidate for candidate in named if candidate.state in _USABLE]
-    # Among unusable ones the last is the youngest; its state explains the most.
-    chosen = usable[0] if usable else named[-1]
+    chosen = min(named, key=_rank)
     return lookup.read_one(chosen.id, max(0, len(usable) - 1))
+
+
+def _rank(candidate: Candidate) -> int:
+    """Which of several of one name to look at: a usable one, or the one whose state explains the most."""
+    order = (_USABLE, ARRIVING, LEAVING)
+    return next((rank for rank, states in enumerate(order) if candidate.state in states), len(order))
 
 
 def _place(lookup: Lookup[F]) -> str:

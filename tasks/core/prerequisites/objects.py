@@ -9,6 +9,8 @@ from tasks.core.prerequisites.readings import NotSeen, Unread
 UNKNOWN_VALUE = "UNKNOWN_ENUM_VALUE"
 """What the SDK gives for a value that it does not know."""
 
+ARRIVING = frozenset({"CREATING", "ENABLING", "CANCELLING_DELETION"})
+"""It becomes usable by itself."""
 LEAVING = frozenset({"SCHEDULING_DELETION", "PENDING_DELETION"})
 """Deletion can still be cancelled."""
 

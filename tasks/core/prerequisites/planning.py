@@ -6,20 +6,16 @@ used, or could not be read stops the whole plan, so that no twin is made.
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from tasks.core.errors import InputError
-from tasks.core.iam.evaluation import PolicyWorld
-from tasks.core.iam.missing import DYNAMIC_GROUP_TO_CREATE, group_to_create
-from tasks.core.iam.principals import Instance, Principal
-from tasks.core.iam.requirements import OSOK_REQUIREMENTS, Role
+from tasks.core.iam.principals import Principal
+from tasks.core.iam.requirements import Role
 from tasks.core.prerequisites.assembling import TenancyReadings
 from tasks.core.prerequisites.authorities import LEAF_VALIDITY
 from tasks.core.prerequisites.findings import Status
-from tasks.core.prerequisites.objects import LEAVING
+from tasks.core.prerequisites.objects import ARRIVING, LEAVING
 from tasks.core.prerequisites.periods import shortest_length
-from tasks.core.prerequisites.policies import check_policies
 from tasks.core.prerequisites.readings import (
     AuthorityFacts,
     CertificateFacts,
@@ -28,11 +24,11 @@ from tasks.core.prerequisites.readings import (
     Unread,
     VaultFacts,
 )
+from tasks.core.prerequisites.rights import plan_rights
 from tasks.core.prerequisites.settings import OciGatewayCertificate, PrerequisiteNeeds
 from tasks.core.prerequisites.steps import (
     CreateAuthority,
     CreateCertificate,
-    CreateDynamicGroup,
     CreateKey,
     CreatePolicy,
     CreateVault,
@@ -54,12 +50,14 @@ class CreationPlan:
         steps: The steps; each may need the ones before it.
         existing: What is there already and will be used.
         blockers: What stops the plan; with any of these nothing is made.
+        left: Policy statements that are missing and that somebody else has to add.
     """
 
     place: str
     steps: tuple[Step, ...]
     existing: tuple[str, ...]
     blockers: tuple[str, ...]
+    left: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -69,6 +67,7 @@ class CreationPlan:
             "steps": [{"kind": type(step).__name__, **asdict(step)} for step in self.steps],
             "existing": self.existing,
             "blockers": self.blockers,
+            "left": self.left,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -91,15 +90,24 @@ def plan_creation(
 
     Rights come first: an authority whose right to use the key is missing ends as FAILED.
     """
+    rights = plan_rights(readings.policies, principals)
+    create_rights = wishes.iam is IamChanges.CREATE
     draft = _Draft([], [], [])
-    if wishes.iam is IamChanges.CREATE:
-        draft.steps += _iam_steps(readings.policies, principals, draft.blockers)
+    if create_rights:
+        draft.steps += rights.steps
+        draft.blockers += rights.blockers
     new_vault = _plan_vault(draft, readings, needs, wishes)
     new_key = _plan_key(draft, readings, needs, wishes, new_vault=new_vault)
     _plan_authority(draft, readings, needs, wishes, new_key=new_key)
     if isinstance(needs.gateway, OciGatewayCertificate):
         _plan_certificate(draft, readings, needs.gateway, wishes)
-    return CreationPlan(place, tuple(draft.steps), tuple(draft.existing), tuple(draft.blockers))
+    left = () if create_rights else rights.statements
+    return CreationPlan(place, tuple(draft.steps), tuple(draft.existing), tuple(draft.blockers), left)
+
+
+def is_arriving(reading: Facts | NotSeen | Unread | None) -> bool:
+    """Whether something that was read becomes usable by itself, as after a run that was killed."""
+    return isinstance(reading, Facts) and reading.lifecycle_state in ARRIVING
 
 
 def render_plan(plan: CreationPlan) -> str:
@@ -114,6 +122,14 @@ def render_plan(plan: CreationPlan) -> str:
         f"Plan `{plan.digest[:16]}`. Nothing is deleted, disabled or replaced.",
         f"{head}\n" + "\n".join(rows) if rows else "Nothing has to be made.",
     ]
+    parts += [
+        _statements(f"Statements of the policy {step.name}", step.statements)
+        for step in plan.steps
+        if isinstance(step, CreatePolicy)
+    ]
+    parts += (
+        [_statements("Left to somebody else: statements that are missing", plan.left)] if plan.left else []
+    )
     parts += [_list("Already there, will be used", plan.existing)] if plan.existing else []
     parts += [_list("**Stops the plan**", plan.blockers)] if plan.blockers else []
     return "\n\n".join(parts) + "\n"
@@ -219,34 +235,13 @@ def _leaf_rule_is_short(authority: AuthorityFacts) -> bool:
         return False
 
 
-def _iam_steps(
-    policies: PolicyWorld | Unread, principals: dict[Role, Principal], blockers: list[str]
-) -> Iterator[Step]:
-    if isinstance(policies, Unread):
-        blockers.append(f"{policies.what} could not be read: {policies.reason}")
-        return
-    operator = principals[Role.OPERATOR]
-    absent = group_to_create(operator, policies.directory)
-    if absent and isinstance(operator, Instance):
-        rule = f"ANY {{instance.compartment.id = '{operator.compartment_id}'}}"
-        yield CreateDynamicGroup(DYNAMIC_GROUP_TO_CREATE, rule)
-    elif absent:
-        blockers.append(f"rights need {absent}: memberships are not changed by this run")
-    statements = tuple(_missing_statements(policies, principals))
-    if statements:
-        digest = hashlib.sha256("\n".join(statements).encode()).hexdigest()[:8]
-        yield CreatePolicy(f"osok-service-mesh-{digest}", statements)
-
-
-def _missing_statements(world: PolicyWorld, principals: dict[Role, Principal]) -> Iterator[str]:
-    for finding in check_policies(world, principals, OSOK_REQUIREMENTS):
-        statement = finding.fix.partition(" (after creating")[0]
-        if finding.status in (Status.FAIL, Status.WARN) and statement.startswith("Allow "):
-            yield statement
-
-
 def _list(title: str, lines: tuple[str, ...]) -> str:
     return f"{title}:\n\n" + "\n".join(f"* {_cell(line)}" for line in lines)
+
+
+def _statements(title: str, statements: tuple[str, ...]) -> str:
+    lines = "\n".join(statements)
+    return f"{title}:\n\n```text\n{lines}\n```"
 
 
 def _cell(text: str) -> str:

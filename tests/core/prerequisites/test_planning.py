@@ -12,8 +12,15 @@ from tasks.core.iam.requirements import Role
 from tasks.core.prerequisites.assembling import TenancyReadings, principals_of
 from tasks.core.prerequisites.control_plane import ControlPlaneProbe, Reach
 from tasks.core.prerequisites.findings import Check, CheckGroup
-from tasks.core.prerequisites.planning import CreationPlan, plan_creation, render_plan
-from tasks.core.prerequisites.readings import NotSeen, Unread
+from tasks.core.prerequisites.planning import CreationPlan, is_arriving, plan_creation, render_plan
+from tasks.core.prerequisites.readings import (
+    AuthorityFacts,
+    CertificateFacts,
+    KeyFacts,
+    NotSeen,
+    Unread,
+    VaultFacts,
+)
 from tasks.core.prerequisites.settings import (
     NoGateway,
     OciGatewayCertificate,
@@ -127,7 +134,30 @@ def test_a_dynamic_group_that_fits_is_used() -> None:
 
 
 def test_rights_are_left_alone_unless_wished() -> None:
-    assert not any(isinstance(step, CreatePolicy | CreateDynamicGroup) for step in plan(EMPTY).steps)
+    made = plan(EMPTY)
+
+    assert not any(isinstance(step, CreatePolicy | CreateDynamicGroup) for step in made.steps)
+    assert made.left[0] == "Allow dynamic-group osok-nodes to manage service-mesh-family in compartment mesh"
+    assert plan(EMPTY, WITH_RIGHTS).left == ()
+
+
+def test_a_dynamic_group_of_the_name_with_another_rule_stops_the_plan() -> None:
+    group = DynamicGroup("dg", "osok-nodes", "instance.compartment.id = 'other'")
+    readings = replace(EMPTY, policies=replace(NO_RIGHTS, directory=Directory(dynamic_groups=(group,))))
+
+    (blocker,) = plan(readings, WITH_RIGHTS).blockers
+
+    assert blocker.startswith("dynamic group osok-nodes (dg) does not surely match the nodes: instance.")
+    assert plan(readings).blockers == ()
+
+
+def test_policies_that_may_not_be_read_stop_rights_from_being_granted() -> None:
+    readings = replace(EMPTY, policies=replace(NO_RIGHTS, unread=("the policies of the compartment mesh",)))
+
+    assert plan(readings, WITH_RIGHTS).blockers == (
+        "the policies of the compartment mesh may not be read, so nobody knows which rights are missing",
+    )
+    assert plan(readings).blockers == ()
 
 
 def test_a_users_groups_are_not_changed() -> None:
@@ -176,6 +206,26 @@ def test_what_is_there_but_not_usable_stops_the_plan(readings: TenancyReadings, 
     assert any(word in blocker for blocker in plan(readings).blockers)
 
 
+@pytest.mark.parametrize(
+    ("reading", "arriving"),
+    [
+        (replace(VAULT, lifecycle_state="CREATING"), True),
+        (replace(KEY, lifecycle_state="ENABLING"), True),
+        (replace(AUTHORITY, lifecycle_state="CANCELLING_DELETION"), True),
+        (CERTIFICATE, False),
+        (replace(VAULT, lifecycle_state="PENDING_DELETION"), False),
+        (absent("the vault mesh"), False),
+        (Unread("the vault mesh", "HTTP 500"), False),
+        (None, False),
+    ],
+)
+def test_what_becomes_usable_by_itself_can_be_waited_for(
+    reading: VaultFacts | KeyFacts | AuthorityFacts | CertificateFacts | NotSeen | Unread | None,
+    arriving: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    assert is_arriving(reading) is arriving
+
+
 def test_an_ocid_cannot_be_made() -> None:
     needs = NEEDS.model_copy(update={"vault": "ocid1.vault.oc1..x"})
 
@@ -197,9 +247,10 @@ def test_the_digest_stands_for_everything_that_was_shown() -> None:
         plan(COMPLETE).digest,
         replace(plan(EMPTY), place="elsewhere").digest,
         replace(plan(EMPTY), blockers=("x",)).digest,
+        replace(plan(EMPTY), left=()).digest,
     }
 
-    assert len(digests) == 6
+    assert len(digests) == 7
     assert plan(EMPTY).digest == plan(EMPTY).digest
 
 
@@ -209,6 +260,14 @@ def test_the_person_sees_steps_cost_and_how_to_undo_them() -> None:
     assert "| 3 | vault mesh of the kind DEFAULT | counts against the limit of vaults" in text
     assert "only by schedule, 7 to 30 days; all its keys die with it |" in text
     assert "it grants rights in the tenancy" in text
+    assert "\nAllow dynamic-group osok-nodes to manage service-mesh-family in compartment mesh\n" in text
+
+
+def test_the_person_sees_the_statements_that_are_left_to_others() -> None:
+    text = render_plan(plan(EMPTY))
+
+    assert "Left to somebody else: statements that are missing:" in text
+    assert "\nAllow dynamic-group osok-nodes to manage service-mesh-family in compartment mesh\n" in text
 
 
 def test_the_person_sees_what_stops_the_plan() -> None:
