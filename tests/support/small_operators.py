@@ -126,7 +126,9 @@ class SmallOperator:
     def _deployment(self) -> dict[str, Any]:
         labels = {"app": self.package}
         image = f"registry.example.com/{self.package}/manager:{self.image_tag}"
-        pod = {"containers": [{"name": "manager", "image": image}]}
+        # Without it a program that crashes is ready for moments, and OLM would call that a success.
+        probe = {"httpGet": {"path": "/readyz", "port": 8081}}
+        pod = {"containers": [{"name": "manager", "image": image, "readinessProbe": probe}]}
         spec = {
             "replicas": 1,
             "selector": {"matchLabels": labels},
