@@ -1,0 +1,215 @@
+"""Uses the Prefect UI in a headless Chromium, as a person would: opens pages, fills forms, presses buttons.
+
+While a browser is open, its thread counts as one with a running event loop. Blocks are saved, and flows are
+called, before it is opened or in another process.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from playwright.sync_api import Locator, Page, sync_playwright
+
+from tasks.core.errors import PrerequisiteError
+
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# The sandbox needs privileges that containers lack; the rest keeps Chromium from calling its maker.
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_WIDTH, _HEIGHT = 1180, 900
+_PATIENCE_MS = 300_000
+_TEXT = "textarea, input"
+_CHOSEN = ".p-select-button__value"
+_OPTION = ".p-select-option"
+
+Resolver = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Gives the definition that a property of a JSON schema refers to, or the property itself."""
+
+
+def find_chromium() -> Path | None:
+    """The Chromium of this machine, if there is one on the PATH."""
+    found = (shutil.which(name) for name in _CHROMIUM_NAMES)
+    return next((Path(path) for path in found if path), None)
+
+
+@contextmanager
+def open_browser() -> Iterator[Page]:
+    """A page of a new browser without a profile.
+
+    Raises:
+        PrerequisiteError: There is no Chromium.
+    """
+    chromium = find_chromium()
+    if chromium is None:
+        raise PrerequisiteError(
+            "open a browser", expected=" or ".join(_CHROMIUM_NAMES), found="none of them on the PATH"
+        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(_FLAGS))
+        try:
+            page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
+            page.set_default_timeout(_PATIENCE_MS)
+            yield page
+        finally:
+            browser.close()
+
+
+class PrefectUi:
+    """The pages of one Prefect server.
+
+    Args:
+        page: An open browser page.
+        url: The server's address.
+    """
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self._url = url
+
+    def open_run_form(self, deployment: UUID) -> "RunForm":
+        """From the deployment's page to its form: Run, then Custom run."""
+        self.page.goto(f"{self._url}/deployments/deployment/{deployment}")
+        self.page.get_by_role("button", name="Run", exact=True).click()
+        self.page.get_by_text("Custom run").click()
+        form = RunForm(self.page)
+        form.submit_button.wait_for()
+        return form
+
+    def open_run(self, run: UUID) -> None:
+        """The page of a flow run, freshly loaded: the graph on it lags behind otherwise."""
+        self.page.goto(f"{self._url}/runs/flow-run/{run}", wait_until="networkidle")
+
+    def wait_for_run_state(self, name: str) -> None:
+        """Watch the open page of a flow run until the badge at its top says that name."""
+        self.page.locator(".page-heading-flow-run .state-badge", has_text=name).wait_for()
+
+    def open_run_artifact(self, key: str) -> None:
+        """From the open page of a flow run to one of its artifacts."""
+        self.page.get_by_text("Artifacts", exact=True).click()
+        self.page.get_by_text(key, exact=True).click()
+
+    def picture(self, path: Path, height: int = _HEIGHT) -> None:
+        """Write what the window shows, at a height in pixels, as PNG."""
+        self.page.set_viewport_size({"width": _WIDTH, "height": height})
+        self.page.screenshot(path=path, animations="disabled")
+        self.page.set_viewport_size({"width": _WIDTH, "height": _HEIGHT})
+
+
+class RunForm:
+    """The form that Prefect makes of a flow's parameters. Fields are found by the labels that people read.
+
+    A field is named by its own label after those of the groups that it stands in.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.submit_button = page.get_by_role("button", name="Submit")
+
+    def field(self, *labels: str) -> Locator:
+        """A field, or a group of fields."""
+        found = self.page.locator("form")
+        for label in labels:
+            found = found.locator(f"xpath=.//{_property_with_label(label)}").first
+        return found
+
+    def value(self, *labels: str) -> str:
+        """What a text field or a list to choose from shows."""
+        field = self.field(*labels)
+        chosen = field.locator(_CHOSEN)
+        return chosen.inner_text() if chosen.count() else field.locator(_TEXT).input_value()
+
+    def choices(self, *labels: str) -> list[str]:
+        """What a list offers."""
+        self._open_list(*labels)
+        offered = [option.strip() for option in self.page.locator(_OPTION).all_inner_texts()]
+        self.page.keyboard.press("Escape")
+        return offered
+
+    def choose(self, value: str, *labels: str) -> None:
+        """Choose from a list."""
+        self._open_list(*labels)
+        self.page.locator(_OPTION).get_by_text(value, exact=True).click()
+
+    def write(self, value: str, *labels: str) -> None:
+        """Type into a text field."""
+        self.field(*labels).locator(_TEXT).fill(value)
+
+    def add_items(self, values: Iterable[str], *labels: str) -> None:
+        """Add items to a list of texts."""
+        field = self.field(*labels)
+        for value in values:
+            field.get_by_role("button", name="Add item").click()
+            field.locator(_TEXT).last.fill(value)
+
+    def fill(self, schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+        """Enter parameters into the fields that the deployment's JSON schema gives labels to."""
+        self._fill_group((), schema, resolver(schema), parameters)
+
+    def submit(self) -> UUID:
+        """Press Submit and then View run; returns the id of the flow run whose page is open then."""
+        self.submit_button.click()
+        # The same notice exists twice on the page, the last one on top.
+        self.page.get_by_role("button", name="View run").last.click()
+        self.page.wait_for_url("**/runs/flow-run/*")
+        return UUID(urlsplit(self.page.url).path.rsplit("/", 1)[-1])
+
+    def _fill_group(
+        self,
+        labels: tuple[str, ...],
+        group: Mapping[str, Any],
+        resolve: Resolver,
+        values: Mapping[str, Any],
+    ) -> None:
+        for name, value in values.items():
+            declared = group["properties"][name]
+            target = resolve(declared)
+            path = (*labels, str(declared.get("title") or target["title"]))
+            if "properties" in target:
+                self._fill_group(path, target, resolve, value)
+            elif "enum" in target:
+                self.choose(value, *path)
+            elif target["type"] == "array":
+                self.add_items(value, *path)
+            else:
+                self.write(str(value), *path)
+
+    def _open_list(self, *labels: str) -> None:
+        # By keyboard: the list opens on focus already, and a click closes it again.
+        self.field(*labels).locator(".p-select-button__control").press("Space")
+        self.page.locator(_OPTION).first.wait_for()
+
+
+def resolver(schema: Mapping[str, Any]) -> Resolver:
+    """Looks up what the properties of a JSON schema refer to."""
+
+    def resolve(declared: Mapping[str, Any]) -> Mapping[str, Any]:
+        reference = declared.get("$ref")
+        if reference is None:
+            return declared
+        found: Mapping[str, Any] = schema["definitions"][str(reference).rsplit("/", 1)[-1]]
+        return found
+
+    return resolve
+
+
+def _property_with_label(label: str) -> str:
+    shown = f"normalize-space()='{label}' or normalize-space()='{label} (Optional)'"
+    return (
+        f"div[{_class('schema-form-property')}]"
+        f"[./div[{_class('p-label__header')}]//span[{_class('schema-form-property__label')}][{shown}]]"
+    )
+
+
+def _class(name: str) -> str:
+    return f"contains(concat(' ', @class, ' '), ' {name} ')"
