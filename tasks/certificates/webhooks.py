@@ -10,6 +10,10 @@ from tasks.core.manifests import Manifest, ObjectRef
 
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _KINDS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+_DEFAULT_PORT = 443
+"""admissionregistration.k8s.io/v1, ServiceReference."""
+_OWNER_KIND = "olm.owner.kind"
+"""OLM's label on what it made for a ClusterServiceVersion (pkg/lib/ownerutil)."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,9 @@ class RegisteredBundle:
         ref: The configuration object.
         index: Position in its `webhooks`, for the JSON patch.
         name: webhooks[].name, which a patch tests before it writes.
+        service: Name of the Service that is called.
+        port: At which of its ports.
+        made_by_olm: Whether OLM registered it; OLM always has its own Service called.
     """
 
     ref: ObjectRef
@@ -27,6 +34,8 @@ class RegisteredBundle:
     name: str
     service: str
     ca_bundle: bytes = field(repr=False)
+    port: int = _DEFAULT_PORT
+    made_by_olm: bool = False
 
     def fact(self) -> WebhookFact:
         """The same for the diagnosis."""
@@ -56,28 +65,45 @@ def write_bundles(
     Returns:
         One line per object that was written.
     """
-    encoded = base64.b64encode(trust).decode()
-    written = []
-    for bundle in bundles:
-        if bundle.ca_bundle == trust:
-            continue
-        place = f"/webhooks/{bundle.index}"
-        operations: list[Manifest] = [
-            {"op": "test", "path": f"{place}/name", "value": bundle.name},
-            {"op": "add", "path": f"{place}/clientConfig/caBundle", "value": encoded},
-        ]
-        client.patch(bundle.ref, operations, PatchType.JSON)
-        written.append(f"UPDATED {bundle.ref}: caBundle")
-    return tuple(written)
+    value = base64.b64encode(trust).decode()
+    stale = [bundle for bundle in bundles if bundle.ca_bundle != trust]
+    return tuple(_write(client, bundle, "caBundle", value) for bundle in stale)
+
+
+def write_service(
+    client: ClusterClient, bundles: tuple[RegisteredBundle, ...], service: str
+) -> tuple[str, ...]:
+    """Have the API server call these webhooks at that Service of the same namespace.
+
+    Returns:
+        One line per object that was written.
+    """
+    elsewhere = [bundle for bundle in bundles if bundle.service != service]
+    return tuple(_write(client, bundle, "service/name", service) for bundle in elsewhere)
+
+
+def _write(client: ClusterClient, bundle: RegisteredBundle, field_path: str, value: str) -> str:
+    place = f"/webhooks/{bundle.index}"
+    operations: list[Manifest] = [
+        {"op": "test", "path": f"{place}/name", "value": bundle.name},
+        {"op": "add", "path": f"{place}/clientConfig/{field_path}", "value": value},
+    ]
+    client.patch(bundle.ref, operations, PatchType.JSON)
+    return f"UPDATED {bundle.ref}: {field_path}"
 
 
 def _bundles(
     kind: str, configuration: Manifest, namespace: str, services: tuple[str, ...]
 ) -> Iterator[RegisteredBundle]:
-    ref = ObjectRef(_ADMISSION, kind, configuration["metadata"]["name"])
+    metadata = configuration["metadata"]
+    ref = ObjectRef(_ADMISSION, kind, metadata["name"])
+    made_by_olm = _OWNER_KIND in (metadata.get("labels") or {})
     for index, webhook in enumerate(configuration.get("webhooks") or []):
         config = webhook.get("clientConfig") or {}
         service = config.get("service") or {}
         if service.get("namespace") == namespace and service.get("name") in services:
             bundle = base64.b64decode(config.get("caBundle") or "")
-            yield RegisteredBundle(ref, index, webhook["name"], service["name"], bundle)
+            port = service.get("port", _DEFAULT_PORT)
+            yield RegisteredBundle(
+                ref, index, webhook["name"], service["name"], bundle, port, made_by_olm=made_by_olm
+            )
