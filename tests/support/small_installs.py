@@ -31,13 +31,13 @@ from tests.support.small_operators import SmallOperator
 
 OPM = CatalogServer(Image.OPM.value)
 OLM = "operators.coreos.com/v1alpha1"
-_PATIENCE = timedelta(minutes=3)
+PATIENCE = timedelta(minutes=3)
 """How long something may take that happens within seconds on an idle machine."""
 
 
 def patiently() -> datetime:
     """A deadline that no step is meant to reach."""
-    return datetime.now(UTC) + _PATIENCE
+    return datetime.now(UTC) + PATIENCE
 
 
 def shortly() -> datetime:
@@ -108,7 +108,7 @@ class InstallSite:
         found = wait_for(
             lambda: self.client.get(ref),
             lambda live: live is not None and satisfied(live),
-            deadline_after(_PATIENCE),
+            deadline_after(PATIENCE),
         )
         assert found is not None
         assert satisfied(found)
@@ -119,7 +119,7 @@ class InstallSite:
         found = wait_for(
             lambda: [cause.kind for cause in diagnose(observe_stall(self.client, installation))],
             lambda kinds: kind in kinds,
-            deadline_after(_PATIENCE),
+            deadline_after(PATIENCE),
         )
         assert kind in found
 

@@ -11,6 +11,7 @@ import selectors
 import socket
 import ssl
 import struct
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import parse_qs
 
@@ -87,6 +88,7 @@ class PortForwarding:
         self._open_port = open_port
         self._protocol = ServerProtocol(subprotocols=[_PROTOCOL])
         self._channels: dict[int, socket.socket] = {}
+        self._unsent: defaultdict[int, bytearray] = defaultdict(bytearray)
         self._incoming = 0
 
     def serve(self, ports: Sequence[int]) -> None:
@@ -113,27 +115,33 @@ class PortForwarding:
         self._send(channel, number)
         self._send(channel + 1, number)
         try:
-            self._channels[channel] = opened.enter_context(self._open_port(port))
+            pod = opened.enter_context(self._open_port(port))
+            pod.settimeout(0)
+            self._channels[channel] = pod
         except OSError as error:
             reason = (error.strerror or str(error) or type(error).__name__).lower()
             self._send(channel + 1, f"error forwarding port {port}: dial tcp: connect: {reason}".encode())
 
     def _copy(self) -> None:
         with selectors.DefaultSelector() as selector:
-            selector.register(self._connection, selectors.EVENT_READ, None)
+            selector.register(self._connection, selectors.EVENT_READ)
             for channel, pod in self._channels.items():
                 selector.register(pod, selectors.EVENT_READ, channel)
             while self._channels and self._protocol.state is State.OPEN:
-                # What TLS has decrypted already is not seen by the selector.
-                if self._connection.pending():
-                    self._from_client()
-                    continue
-                for key, _ in selector.select():
-                    if key.data is None:
-                        self._from_client()
-                    elif not self._from_pod(key.data):
-                        selector.unregister(key.fileobj)
-                        del self._channels[key.data]
+                self._copy_once(selector)
+
+    def _copy_once(self, selector: selectors.BaseSelector) -> None:
+        # What TLS has decrypted already is not seen by the selector.
+        ready = selector.select(0 if self._connection.pending() else None)
+        if self._connection.pending() or any(key.data is None for key, _ in ready):
+            self._from_client()
+        for key, events in ready:
+            if key.data is not None and not self._serve_pod(key.data, events):
+                selector.unregister(key.fileobj)
+                del self._channels[key.data]
+        for channel, pod in self._channels.items():
+            wanted = selectors.EVENT_WRITE if self._unsent[channel] else 0
+            selector.modify(pod, selectors.EVENT_READ | wanted, channel)
 
     def _from_client(self) -> None:
         received = self._connection.recv(_CHUNK)
@@ -143,23 +151,30 @@ class PortForwarding:
             self._protocol.receive_eof()
         for frame in self._protocol.events_received():
             if isinstance(frame, Frame):
-                self._to_pod(frame)
+                self._keep(frame)
         self._flush()
 
-    def _to_pod(self, frame: Frame) -> None:
+    def _keep(self, frame: Frame) -> None:
+        # Not sent at once: a pod that does not read must not keep us from reading what it writes.
         data = bytes(frame.data)
         if frame.opcode is Opcode.BINARY and data:
             self._incoming, data = data[0], data[1:]
         elif frame.opcode is not Opcode.CONT:
             return
-        if pod := self._channels.get(self._incoming):
-            pod.sendall(data)
+        self._unsent[self._incoming] += data
 
-    def _from_pod(self, channel: int) -> bool:
+    def _serve_pod(self, channel: int, events: int) -> bool:
+        """Move bytes from and to a pod; false when it has ended."""
         try:
+            if events & selectors.EVENT_WRITE:
+                del self._unsent[channel][: self._channels[channel].send(self._unsent[channel])]
+            if not events & selectors.EVENT_READ:
+                return True
             received = self._channels[channel].recv(_CHUNK)
+        except BlockingIOError:
+            return True
         except OSError:
-            received = b""
+            return False
         if received:
             self._send(channel, received)
         return bool(received)
