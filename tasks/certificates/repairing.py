@@ -26,7 +26,7 @@ from tasks.core.certificates.webhook_secrets import (
     trust_patch,
 )
 from tasks.core.deadlines import Deadline
-from tasks.core.errors import ClusterConflictError, ClusterUnavailableError
+from tasks.core.errors import ClusterConflictError, ClusterError, ClusterUnavailableError
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.permissions import PermissionRequest
 from tasks.core.profiles import OperatorProfile
@@ -67,7 +67,7 @@ def repair_certificate(
     still wrong raises nothing: the diagnosis says it.
 
     Raises:
-        ClusterError: The cluster cannot be read, or refuses a write.
+        ClusterError: The cluster cannot be read.
     """
     client = open_cluster(cluster)
     return Repairing(client, profile, namespace, authorities).run(deadline_at(until))
@@ -97,18 +97,20 @@ class Repairing:
         observed = self._observe()
         before = findings = self._findings(observed)
         changed: list[str] = []
+        refused = ""
         rounds, quiet_since = 0, time.monotonic()
         while True:
             plan = plan_repair(observed, findings, self._authorities)
-            if plan.writes and rounds < _ROUNDS:
-                changed += self._write(observed, plan)
+            if plan.writes and rounds < _ROUNDS and not refused:
+                refused = self._write(observed, plan, changed)
                 rounds, quiet_since = rounds + 1, time.monotonic()
-            elif not rounds or deadline.expired or _holds(findings, quiet_since):
+            elif not rounds or deadline.expired or refused or _holds(findings, quiet_since):
                 break
             time.sleep(_PAUSE)
             observed = self._observe_again(observed, deadline)
             findings = self._findings(observed)
-        outcome = RepairOutcome(before, tuple(dict.fromkeys(changed)), (*plan.left, *_given_up(plan, rounds)))
+        left = (*plan.left, *([refused] if refused else _given_up(plan, rounds)))
+        outcome = RepairOutcome(before, tuple(dict.fromkeys(changed)), left)
         return ClusterDiagnosis(self._client.name, observed, findings, repair=outcome)
 
     def _observe(self) -> ObservedCertificate:
@@ -126,17 +128,18 @@ class Repairing:
     def _findings(self, observed: ObservedCertificate) -> tuple[CertificateFinding, ...]:
         return findings_of(observed, self._authorities)
 
-    def _write(self, observed: ObservedCertificate, plan: RepairPlan) -> list[str]:
-        changed: list[str] = []
+    def _write(self, observed: ObservedCertificate, plan: RepairPlan, changed: list[str]) -> str:
+        """Write the plan, a line per object into `changed`; returns why the cluster refuses, or nothing."""
         try:
             if plan.writes_secret:
                 changed += self._write_secret(observed, plan)
-            bundles = read_bundles(self._client, self._namespace, self._profile.service_names)
-            changed += write_bundles(self._client, bundles, plan.trust)
-        except ClusterConflictError:
-            # Somebody wrote the Secret since it was read: the next round starts from what is there now.
-            return changed
-        return changed
+            # One by one, so that what was written is told also when a later one is refused.
+            for bundle in read_bundles(self._client, self._namespace, self._profile.service_names):
+                changed += write_bundles(self._client, (bundle,), plan.trust)
+        except ClusterError as error:
+            # Written by somebody else meanwhile, or no answer: the next round starts from what is there.
+            return "" if error.retryable else str(error)
+        return ""
 
     def _write_secret(self, observed: ObservedCertificate, plan: RepairPlan) -> list[str]:
         ref = ObjectRef("v1", "Secret", self._profile.certificate_secret, self._namespace)
@@ -172,4 +175,4 @@ def _parts(secret: SecretFacts, plan: RepairPlan) -> Iterator[str]:
 
 def _given_up(plan: RepairPlan, rounds: int) -> Iterator[str]:
     if plan.writes:
-        yield f"after {rounds} repairs it was not as written: somebody else writes the same objects"
+        yield f"repaired {rounds} times, and not as written: somebody else writes the same objects"

@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -18,9 +21,9 @@ from tasks.certificates.diagnoses import findings_of
 from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.certificates.findings import CertificateCase as Case
 from tasks.core.certificates.findings import Repair, Severity
-from tasks.core.errors import CertificateError
+from tasks.core.errors import CertificateError, ClusterRejectedError
 from tasks.core.evidence import EvidenceEvent, EvidenceState, read_records, verify
-from tasks.core.manifests import Manifest
+from tasks.core.manifests import Manifest, ref_of
 from tests.support.certificate_bench import (
     BETWEEN,
     CA,
@@ -253,6 +256,94 @@ def test_what_is_not_safe_is_left_with_its_reason(
     (left,) = report(prefect_server, bench.name)["repair"]["left"]
     assert reason in left
     assert bench.content() == before
+
+
+@contextmanager
+def neighbour_with_other_plans(bench: Bench) -> Iterator[None]:
+    """Somebody who writes another CA as soon as the right one is there."""
+    stop = Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            if bench.content()[2] == {CA.pem}:
+                spoiled_bundle(bench)
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        writing = pool.submit(write)
+        try:
+            yield
+        finally:
+            stop.set()
+            writing.result()
+
+
+def test_nobody_is_fought_with_for_ever(bench: Bench, prefect_server: SyncPrefectClient) -> None:
+    spoiled_bundle(bench)
+
+    with neighbour_with_other_plans(bench), pytest.raises(CertificateError, match="CA_BUNDLE_STALE"):
+        repair(bench)
+
+    (left,) = report(prefect_server, bench.name)["repair"]["left"]
+    assert left == "repaired 3 times, and not as written: somebody else writes the same objects"
+
+
+ADMISSION = "admissionregistration.k8s.io/v1"
+POLICY: Manifest = {
+    "apiVersion": ADMISSION,
+    "kind": "ValidatingAdmissionPolicy",
+    "metadata": {"name": "no-repairs"},
+    "spec": {
+        "matchConstraints": {
+            "resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["secrets"]}
+            ]
+        },
+        "validations": [{"expression": f"object.metadata.name != '{SECRET.name}'", "message": "frozen"}],
+    },
+}
+BINDING: Manifest = {
+    "apiVersion": ADMISSION,
+    "kind": "ValidatingAdmissionPolicyBinding",
+    "metadata": {"name": "no-repairs"},
+    "spec": {"policyName": "no-repairs", "validationActions": ["Deny"]},
+}
+
+
+def is_frozen(bench: Bench) -> bool:
+    """Whether the API server refuses to write the Secret."""
+    try:
+        # It changes nothing, and is asked about all the same.
+        bench.client.patch(SECRET, {"metadata": {"annotations": {"no-such": None}}})
+    except ClusterRejectedError:
+        return True
+    return False
+
+
+@pytest.fixture
+def frozen(bench: Bench) -> Iterator[Bench]:
+    """The Secret has a wrong CA, and a policy of the cluster lets nobody write it."""
+    wrong_ca(bench)
+    manifests = (POLICY, BINDING)
+    for manifest in manifests:
+        bench.client.create(manifest)
+    deadline = deadline_after(timedelta(minutes=3))
+    assert wait_for(lambda: is_frozen(bench), lambda seen: seen, deadline)
+    yield bench
+    for manifest in manifests:
+        bench.client.delete(ref_of(manifest))
+    deadline = deadline_after(timedelta(minutes=3))
+    assert wait_for(lambda: not is_frozen(bench), lambda seen: seen, deadline)
+
+
+def test_a_cluster_that_refuses_a_repair_is_told_why(
+    frozen: Bench, prefect_server: SyncPrefectClient
+) -> None:
+    repair(frozen)
+
+    found = report(prefect_server, frozen.name)
+    (left,) = found["repair"]["left"]
+    assert "ValidatingAdmissionPolicy 'no-repairs'" in left
+    assert (found["verdict"], found["repair"]["changed"]) == ("WILL_BREAK", [])
 
 
 @pytest.fixture
