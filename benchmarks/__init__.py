@@ -1,0 +1,1 @@
+"""Measurements with real programs; each module writes its numbers into docs/."""
