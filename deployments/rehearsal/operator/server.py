@@ -2,6 +2,7 @@
 
 import ssl
 import sys
+import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,13 +24,17 @@ MAX_BODY_BYTES = 7 * 1024 * 1024
 _QUIET_SECONDS = 10.0
 """How long a client may stay silent, in a handshake or in a request."""
 
+_LAST_ANSWERS_SECONDS = 1.5
+"""How long the end of the server waits for answers that are under way; nodes kill it after two seconds."""
+
 _HEALTH_PATHS = ("/healthz", "/readyz")
 
 
 class WebhookServer(ThreadingHTTPServer):
     """Answers AdmissionReviews over TLS, one connection per call.
 
-    Handshakes run in the connection's own thread: a client that never finishes one blocks nobody else.
+    Handshakes run in the connection's own thread: a client that never finishes one blocks nobody else. Who is
+    connected when the server is closed gets an answer, as with Go's http.Server.Shutdown.
 
     Args:
         address: Where to listen.
@@ -45,7 +50,38 @@ class WebhookServer(ThreadingHTTPServer):
     ) -> None:
         self.handlers = handlers
         self._certificate = certificate
+        self._idle = threading.Condition()
+        self._under_way = 0
+        self._drained = False
         super().__init__(address, _WebhookRequest)
+
+    @override
+    def server_close(self) -> None:
+        """Accept and answer who waits, then close; a client that stays silent is not waited for."""
+        self.timeout = 0
+        while not self._drained:
+            self.handle_request()
+        super().server_close()
+        with self._idle:
+            self._idle.wait_for(lambda: self._under_way == 0, _LAST_ANSWERS_SECONDS)
+
+    @override
+    def handle_timeout(self) -> None:
+        """Nobody is left who waits to be accepted."""
+        self._drained = True
+
+    @override
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._idle:
+            self._under_way += 1
+        super().process_request(request, client_address)
+
+    @override
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        with self._idle:
+            self._under_way -= 1
+            self._idle.notify_all()
 
     @override
     def finish_request(self, request: Any, client_address: Any) -> None:
