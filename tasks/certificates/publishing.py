@@ -21,7 +21,7 @@ from tasks.certificates.signing import IssuedCertificate
 from tasks.certificates.staging import discard_staged, require_staged
 from tasks.certificates.takeover import Takeover
 from tasks.clients.cluster import ClusterClient
-from tasks.clients.polling import deadline_after, deadline_at
+from tasks.clients.polling import deadline_after, deadline_at, wait_for
 from tasks.connections import open_cluster
 from tasks.core.certificate_orders import CertificateOrder
 from tasks.core.certificates.bundles import TrustSteps, plan_trust_steps
@@ -44,6 +44,8 @@ from tasks.core.verification import Finding
 from tasks.olm import OLM_NAMESPACE
 from tasks.steps import step
 
+_PROOF = timedelta(seconds=15)
+"""How long a proof that fails is tried again: right after a change, views of the cluster may lag."""
 _ROLLBACK = timedelta(minutes=5)
 """How long putting the previous certificate back may take, whatever is left of the publication's time."""
 
@@ -145,10 +147,10 @@ class Publishing:
         """Wait until every endpoint serves the new leaf, prove it, narrow the trust, prove it again."""
         leaf, narrow = self._publication.leaf, b"".join(one.pem for one in self._publication.authorities)
         wide = self._rollout.unchanged_facts(leaf).trust
-        changed = self._rollout.trust(wide, leaf)
+        changed = self._rollout.trust(wide, leaf, held=0)
         self._rollout.wait_until_served(leaf)
         self._require_proof()
-        settled = [] if wide == narrow else self._rollout.trust(narrow, leaf)
+        settled = [] if wide == narrow else self._rollout.trust(narrow, leaf, held=0)
         takeover = self._takeover(narrow, leaf)
         if window := takeover.window:
             get_run_logger().warning("%s: %s", self._client.name, window)
@@ -160,9 +162,12 @@ class Publishing:
         return changed + settled
 
     def _require_proof(self) -> None:
-        findings = failed_findings(prove(self._client, self._publication.profile, self._order))
+        findings = wait_for(self._contradictions, lambda found: not found, deadline_after(_PROOF))
         if findings:
             self._refuse(findings)
+
+    def _contradictions(self) -> tuple[Finding, ...]:
+        return failed_findings(prove(self._client, self._publication.profile, self._order))
 
     def _refuse(self, findings: tuple[Finding, ...]) -> NoReturn:
         """Put the previous certificate back and say why.
@@ -195,7 +200,7 @@ class Publishing:
         back = plan_trust_steps(read_certificates(now.trust), leaf, kept.leaf, before)
         self._rollout.trust(back.widened, leaf)
         self._rollout.write_secret(self._rollout.restoring_patch(data, back.switched))
-        self._rollout.trust(back.switched, kept.leaf)
+        self._rollout.trust(back.switched, kept.leaf, held=0)
         self._rollout.wait_until_served(kept.leaf)
         self._rollout.trust(kept.trust, kept.leaf)
         self._takeover(kept.trust, kept.leaf).carry_out()

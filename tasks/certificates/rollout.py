@@ -26,7 +26,7 @@ from tasks.core.errors import CertificateError, ClusterConflictError, StalledErr
 from tasks.core.manifests import Manifest, ObjectRef
 
 HELD = 3.0
-"""Seconds for which a change has to hold, so that every API server has seen it before the next one."""
+"""Seconds for which a change has to hold where the next one needs every API server to have seen it."""
 _PAUSE = 0.25
 
 
@@ -83,7 +83,7 @@ class Rollout:
         self.client.patch(self._secret, {**patch, "metadata": metadata})
         return f"UPDATED {self._secret}: {', '.join(patch['data'])}"
 
-    def trust(self, trust: bytes, leaf: Certificate | None) -> list[str]:
+    def trust(self, trust: bytes, leaf: Certificate | None, held: float = HELD) -> list[str]:
         """Bring olmCAKey and all caBundles to these bytes and wait until that holds and the CSV is Succeeded.
 
         Webhook configurations that OLM makes anew meanwhile are brought over as well.
@@ -91,6 +91,7 @@ class Rollout:
         Args:
             trust: PEM; the first CA is the issuer of what the Secret holds.
             leaf: What the Secret holds, and has to go on holding.
+            held: Seconds for which it has to hold.
 
         Raises:
             ClusterConflictError: Somebody else, or OLM, changed the Secret.
@@ -98,9 +99,11 @@ class Rollout:
         """
         facts = self.unchanged_facts(leaf)
         changed = [] if facts.trust == trust else [self.write_secret(trust_patch(facts, trust))]
-        return changed + self.settle(trust, leaf, lambda: self.phase() in ("", "Succeeded"))
+        return changed + self.settle(trust, leaf, lambda: self.phase() in ("", "Succeeded"), held)
 
-    def settle(self, trust: bytes, leaf: Certificate | None, done: Callable[[], bool]) -> list[str]:
+    def settle(
+        self, trust: bytes, leaf: Certificate | None, done: Callable[[], bool], held: float = HELD
+    ) -> list[str]:
         """Keep all caBundles at these bytes until everything is done and has held for a while.
 
         Raises:
@@ -119,7 +122,7 @@ class Rollout:
                 changed += write_service(self.client, made_by_olm(bundles), self.olm_service)
             if finished and all(bundle.ca_bundle == trust for bundle in bundles):
                 held_since = held_since or time.monotonic()
-                if time.monotonic() - held_since >= HELD:
+                if time.monotonic() - held_since >= held:
                     return list(dict.fromkeys(changed))
             else:
                 held_since = None
