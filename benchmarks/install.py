@@ -135,8 +135,8 @@ def _document(sections: list[str], memory: float, load: float) -> str:
     head = (
         "# Benchmarks\n\n"
         f"Written by `python -m benchmarks.install` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
-        f"load {load:.1f} at the start.\nThe control plane runs on the same cores as the flow. Goals: at most "
-        "45 s for the whole run, at most 8 s of our own.\n\n"
+        f"load {load:.1f} at the start.\nThe control plane runs on the same cores as the flow. "
+        "Goals: at most 45 s for the whole run, at most 8 s of our own.\n\n"
     )
     tail = f"Peak memory of the process that ran all flows: {memory:.0f} MiB.\n"
     return head + "\n".join([*sections, tail])

@@ -1,5 +1,7 @@
 """Rotations in a rehearsal without the gate: the same tasks as the flow's, approved at once."""
 
+import argparse
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,3 +96,19 @@ def mesh_prober(control_plane: ControlPlane, profile: OperatorProfile | None = N
         for number in range(max(_PROBERS, len(control_plane.servers)))
     ]
     return Prober(clients, in_namespace(mesh.proof.allowed, chosen.namespace))
+
+
+def main() -> None:
+    """Rotate once and say what serves then; Prefect's settings come from the environment."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--cluster", required=True, help="name of its block")
+    parser.add_argument("--authority", required=True, help="name of its block")
+    arguments = parser.parse_args()
+    rotation = rotate_at_once(arguments.cluster, arguments.authority, timedelta(minutes=5))
+    if rotation.unproven:
+        sys.exit("; ".join(rotation.unproven))
+    sys.stdout.write(f"{rotation.issued.serial}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -24,9 +24,7 @@ from tasks.clients.cluster import ClusterClient
 from tasks.core.certificate_orders import CertificateOrder
 from tasks.core.certificates.authorities import AuthorityPlan, create_authority
 from tasks.core.certificates.cluster_requests import (
-    approved,
     build_cluster_request,
-    denied,
     issued,
     request_name,
 )
@@ -250,14 +248,19 @@ def requests_of(client: ClusterClient, namespace: str) -> list[Manifest]:
 
 def approve(client: ClusterClient, manifest: Manifest) -> Manifest:
     """What `kubectl certificate approve` does."""
-    changed = approved(manifest, "This CSR was approved by kubectl certificate approve.", datetime.now(UTC))
-    return client.replace(changed, subresource="approval")
+    return _decide(client, manifest, "Approved", "approve")
 
 
 def deny(client: ClusterClient, manifest: Manifest) -> Manifest:
     """What `kubectl certificate deny` does."""
-    changed = denied(manifest, "This CSR was denied by kubectl certificate deny.", datetime.now(UTC))
-    return client.replace(changed, subresource="approval")
+    return _decide(client, manifest, "Denied", "deny")
+
+
+def _decide(client: ClusterClient, manifest: Manifest, kind: str, command: str) -> Manifest:
+    message = f"This CSR was {kind.lower()} by kubectl certificate {command}."
+    condition = {"type": kind, "status": "True", "reason": f"Kubectl{command.title()}", "message": message}
+    status = {**(manifest.get("status") or {}), "conditions": [condition]}
+    return client.replace({**manifest, "status": status}, subresource="approval")
 
 
 def put_certificate(client: ClusterClient, manifest: Manifest, pem: bytes) -> Manifest:

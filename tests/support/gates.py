@@ -10,12 +10,14 @@ from uuid import UUID
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.responses import SetStateStatus
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow_sync
+from prefect.logging.handlers import APILogHandler
 
-from deployments.rehearsal.running import artifacts_of
 from tasks.certificates.staging import STAGING_SECRET
 from tasks.certificates.webhooks import read_bundles, write_bundles
 from tasks.clients.cluster import ClusterClient
@@ -33,7 +35,7 @@ PROFILE = built_in_profile()
 NAMESPACE = PROFILE.namespace
 PATIENCE = timedelta(minutes=3)
 _SECRET = ObjectRef("v1", "Secret", PROFILE.certificate_secret, NAMESPACE)
-_STAGING = ObjectRef("v1", "Secret", STAGING_SECRET, NAMESPACE)
+STAGING = ObjectRef("v1", "Secret", STAGING_SECRET, NAMESPACE)
 _CSV = ObjectRef(
     "operators.coreos.com/v1alpha1", "ClusterServiceVersion", PROFILE.csv_name_for("1.1.9"), NAMESPACE
 )
@@ -86,6 +88,8 @@ class OwnRun:
         # Pause is how Prefect leaves a flow that was suspended.
         with suppress(Pause):
             run_flow_sync(self.flow, flow_run, self.parameters, return_type="state")
+        # Otherwise the last lines wait for their batch, and the test's process for a server that has ended.
+        APILogHandler().flush()
         return self.state()
 
     def state(self) -> State[Any]:
@@ -103,7 +107,12 @@ class OwnRun:
 
     def shown(self) -> str:
         """The newest artifact with what waits for a decision."""
-        return artifacts_of(self.client, self.run_id)["certificate-requests"]
+        wanted = ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[self.run_id]),
+            key=ArtifactFilterKey(any_=["certificate-requests"]),
+        )
+        found = self.client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
+        return str(found[0].data)
 
 
 def own_run(client: SyncPrefectClient, flow: Flow[..., Any], parameters: dict[str, Any]) -> OwnRun:
@@ -127,7 +136,7 @@ def left_over(client: ClusterClient) -> list[str]:
         for one in requests_of(client, NAMESPACE)
         if not (one.get("status") or {}).get("certificate")
     ]
-    return pending + ([] if client.get(_STAGING) is None else [STAGING_SECRET])
+    return pending + ([] if client.get(STAGING) is None else [STAGING_SECRET])
 
 
 def served(client: ClusterClient) -> set[str]:

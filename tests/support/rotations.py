@@ -1,5 +1,7 @@
 """What tests of publishing share: a cluster whose certificate is changed while its webhooks are called."""
 
+import base64
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +22,13 @@ from tasks.certificates.webhooks import RegisteredBundle, read_bundles, write_bu
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.handshakes import read_endpoint_facts
 from tasks.clients.polling import deadline_after
+from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.reading import read_certificates
 from tasks.core.certificates.webhook_secrets import read_webhook_secret
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.profiles import built_in_profile
 from tasks.core.settings import CertificateChoice
+from tests.support.certificates import CSR_API, CSR_KIND, requests_of
 
 PROFILE = built_in_profile()
 NAMESPACE = PROFILE.namespace
@@ -33,6 +37,7 @@ SECRET = ObjectRef("v1", "Secret", PROFILE.certificate_secret, NAMESPACE)
 STAGING = ObjectRef("v1", "Secret", STAGING_SECRET, NAMESPACE)
 PREVIOUS = ObjectRef("v1", "Secret", PREVIOUS_SECRET, NAMESPACE)
 CSV = PROFILE.csv_name_for("1.1.9")
+CSV_REF = ObjectRef("operators.coreos.com/v1alpha1", "ClusterServiceVersion", CSV, NAMESPACE)
 PATIENCE = timedelta(minutes=5)
 FLEET_ACCOUNT = "system:serviceaccount:osok-fleet:osok-fleet"
 
@@ -133,6 +138,42 @@ class RotatingCluster:
         labels = ",".join(f"{key}={value}" for key, value in PROFILE.pod_labels.items())
         pods = self.client.list_objects("v1", "Pod", NAMESPACE, label_selector=labels)
         return {pod["metadata"]["uid"] for pod in pods if not pod["metadata"].get("deletionTimestamp")}
+
+    def leaf(self) -> Certificate:
+        """The leaf in the Secret."""
+        leaf = read_webhook_secret(self.secret()).leaf
+        assert leaf is not None
+        return leaf
+
+    def cas_trusted(self) -> int:
+        """How many CAs every caBundle holds; 0 while they differ."""
+        (trusted, *others) = {bundle.ca_bundle for bundle in self.bundles()}
+        return 0 if others else len(read_certificates(trusted))
+
+    def phase(self) -> str:
+        """The phase of the operator's ClusterServiceVersion."""
+        csv = self.client.get(CSV_REF)
+        assert csv is not None
+        return str(csv["status"]["phase"])
+
+    def key(self) -> bytes:
+        """The webhook's private key."""
+        return base64.b64decode(self.secret()["data"]["tls.key"])
+
+    def authority_key(self, name: str) -> bytes:
+        """The private key of a CA."""
+        return (self.folder / f"{name}.key").read_bytes()
+
+    def texts(self) -> Iterator[tuple[str, bytes]]:
+        """The API server's log and audit log, and all Events."""
+        for name in ("audit.log", "kube-apiserver.log"):
+            yield name, (self.cluster.control_plane.folder / name).read_bytes()
+        yield "Events", json.dumps(self.client.list_objects("v1", "Event")).encode()
+
+    def delete_requests(self) -> None:
+        """Delete the certificate signing requests of earlier tests."""
+        for request in requests_of(self.client, NAMESPACE):
+            self.client.delete(ObjectRef(CSR_API, CSR_KIND, request["metadata"]["name"]))
 
     def put_back(self, before: Manifest) -> None:
         """Secret, caBundles and OLM as they were found."""
