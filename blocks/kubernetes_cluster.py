@@ -18,6 +18,20 @@ class KubeconfigSource(StrEnum):
     """The kubeconfig's text, kept encrypted in this block."""
     IN_CLUSTER = "IN_CLUSTER"
     """The service account of the pod that the worker runs in."""
+    OKE = "OKE"
+    """An OKE cluster, as the identity of an OSOK OCI Tenancy block."""
+
+
+class OkeEndpoint(StrEnum):
+    """Which address of an OKE cluster's API server to use."""
+
+    AUTO = "AUTO"
+    """The public one where there is one, else the private one."""
+    PUBLIC = "PUBLIC"
+    PRIVATE = "PRIVATE"
+    """Reached from inside its network only."""
+    ADDRESS = "ADDRESS"
+    """The address in endpoint_address, such as a bastion's."""
 
 
 class KubernetesCluster(Block):
@@ -38,6 +52,27 @@ class KubernetesCluster(Block):
     )
     context: str = Field(
         default="", description="The context to use; required, since current-context changes unnoticed."
+    )
+    tenancy: str = Field(
+        default="", description="Name of the OSOK OCI Tenancy block to sign in with; for source OKE."
+    )
+    cluster_id: str = Field(
+        default="", pattern=r"^$|^ocid1\.cluster\.", description="The cluster's OCID; for source OKE."
+    )
+    endpoint: OkeEndpoint = Field(
+        default=OkeEndpoint.AUTO,
+        description="AUTO: the public endpoint where there is one, else the private one. PUBLIC, PRIVATE: "
+        "that one. ADDRESS: endpoint_address. For source OKE.",
+    )
+    endpoint_address: str = Field(
+        default="",
+        pattern=r"^$|^[A-Za-z0-9.-]+:\d+$",
+        description="host:port that leads to the API server, such as a bastion session's; for ADDRESS.",
+    )
+    bootstrap_tenancy: str = Field(
+        default="",
+        description="Name of the OSOK OCI Tenancy block whose identity may create OLM's own cluster roles; "
+        "only the OLM step uses it. Empty: the tenancy block above. For source OKE.",
     )
     bootstrap_context: str = Field(
         default="",
@@ -66,14 +101,15 @@ class KubernetesCluster(Block):
 
     @model_validator(mode="after")
     def _is_complete(self) -> "KubernetesCluster":
-        needs = {
-            KubeconfigSource.FILE: ("kubeconfig_file", self.kubeconfig_file),
-            KubeconfigSource.CONTENT: ("kubeconfig", self.kubeconfig),
+        needs: dict[KubeconfigSource, dict[str, object]] = {
+            KubeconfigSource.FILE: {"kubeconfig_file": self.kubeconfig_file, "context": self.context},
+            KubeconfigSource.CONTENT: {"kubeconfig": self.kubeconfig, "context": self.context},
+            KubeconfigSource.IN_CLUSTER: {},
+            KubeconfigSource.OKE: {"tenancy": self.tenancy, "cluster_id": self.cluster_id},
         }
-        if self.source in needs:
-            field_name, value = needs[self.source]
-            if not value:
-                raise ValueError(f"{field_name} is required when source is {self.source.value}")
-            if not self.context:
-                raise ValueError("context is required: name the kubeconfig context to use")
+        missing = [name for name, value in needs[self.source].items() if not value]
+        if missing:
+            raise ValueError(f"{' and '.join(missing)}: required when source is {self.source.value}")
+        if (self.endpoint is OkeEndpoint.ADDRESS) is not bool(self.endpoint_address):
+            raise ValueError("endpoint_address belongs to endpoint ADDRESS: give both or neither")
         return self

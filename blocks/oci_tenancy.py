@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 TenancyOcid = Annotated[str, Field(pattern=r"^ocid1\.tenancy\.[a-z0-9]+\.\.[A-Za-z0-9]+$")]
 CompartmentOcid = Annotated[str, Field(pattern=r"^ocid1\.(compartment|tenancy)\.[a-z0-9]+\.\.[A-Za-z0-9]+$")]
+_ENDPOINT = r"^https?://[A-Za-z0-9_.-]+(:\d+)?$"
 Region = Annotated[str, Field(pattern=r"^[a-z]{2,}(-[a-z]+)+-\d+$", examples=["eu-frankfurt-1"])]
 
 
@@ -100,8 +101,12 @@ class OciTenancy(Block):
     authentication: Authentication = Field(description="Who signs the requests.")
     endpoint: str = Field(
         default="",
-        pattern=r"^$|^https?://[A-Za-z0-9_.-]+(:\d+)?$",
+        pattern=f"^$|{_ENDPOINT}",
         description="One address for all services instead of the region's own, as behind a gateway.",
+    )
+    region_endpoints: dict[Region, Annotated[str, Field(pattern=_ENDPOINT)]] = Field(
+        default_factory=dict,
+        description="Such addresses by region, where each region has another one.",
     )
     ca_file: Path | None = Field(
         default=None,

@@ -55,6 +55,7 @@ class ConnectionSettings:
         ca_pem: PEM of the CAs to trust; empty with `ca_file` or for the system's roots.
         ca_file: A file with such PEM.
         tls_server_name: The name to verify instead of the URL's host; empty for that host.
+        out_of_reach: What to do when nothing answers; empty for the usual advice.
     """
 
     server: str
@@ -70,6 +71,7 @@ class ConnectionSettings:
     client_certificate_file: str = ""
     client_key_file: str = ""
     exec_plugin: ExecPlugin | None = None
+    out_of_reach: str = ""
 
 
 def read_kubeconfig(text: str, context: str, policy: KubeconfigPolicy) -> ConnectionSettings:
@@ -88,13 +90,8 @@ def read_kubeconfig(text: str, context: str, policy: KubeconfigPolicy) -> Connec
     cluster = _named(config, "clusters", "cluster", str(entry.get("cluster", "")))
     user = _named(config, "users", "user", str(entry.get("user", "")))
     _refuse_risks(cluster, user, policy)
-    server = str(cluster.get("server", ""))
-    if not server.startswith("https://"):
-        raise _refusal(
-            f"context {context}", "clusters[].cluster.server to be an https:// URL", server or "nothing"
-        )
     return ConnectionSettings(
-        server=server.rstrip("/"),
+        server=_server(cluster, f"context {context}"),
         ca_pem=_decoded(cluster, "certificate-authority-data"),
         ca_file=str(cluster.get("certificate-authority", "")),
         tls_server_name=str(cluster.get("tls-server-name", "")),
@@ -108,6 +105,31 @@ def read_kubeconfig(text: str, context: str, policy: KubeconfigPolicy) -> Connec
         client_key_file=str(user.get("client-key", "")),
         exec_plugin=_exec_plugin(user, policy),
     )
+
+
+def read_cluster_entry(text: str) -> ConnectionSettings:
+    """Take address and authority of the only cluster of a kubeconfig; who we are comes from elsewhere.
+
+    Raises:
+        InputError: The file is malformed, or has another number of clusters than one.
+    """
+    entries = _parse(text).get("clusters") or []
+    names = [str(entry.get("name")) for entry in entries if isinstance(entry, dict)]
+    if len(names) != 1:
+        raise _refusal("clusters", "one entry", f"{len(names)} entries")
+    cluster = _named(_parse(text), "clusters", "cluster", names[0])
+    _refuse_risks(cluster, {}, KubeconfigPolicy())
+    return ConnectionSettings(
+        server=_server(cluster, "the only cluster"),
+        ca_pem=_decoded(cluster, "certificate-authority-data"),
+    )
+
+
+def _server(cluster: Mapping[str, Any], subject: str) -> str:
+    server = str(cluster.get("server", ""))
+    if not server.startswith("https://"):
+        raise _refusal(subject, "clusters[].cluster.server to be an https:// URL", server or "nothing")
+    return server.rstrip("/")
 
 
 def _parse(text: str) -> Mapping[str, Any]:

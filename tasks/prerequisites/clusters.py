@@ -6,7 +6,7 @@ from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.tenancy.sdk import oci
 from tasks.connections import open_cluster
-from tasks.core.errors import ClusterError
+from tasks.core.errors import FleetError
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.prerequisites.clusters import check_metrics_server, check_pod_security
 from tasks.core.prerequisites.credentials import CREDENTIALS_SECRET, check_config_secret, check_credentials
@@ -19,12 +19,12 @@ from tasks.steps import step
 @step("check-operator-credentials")
 def check_operator_credentials(cluster: KubernetesCluster, needs: ClusterNeeds) -> tuple[Finding, ...]:
     """R23: the Secrets that decide whom the operator calls OCI as."""
-    client = open_cluster(cluster)
     regions = frozenset(oci().regions.REGIONS)
     try:
+        client = open_cluster(cluster)
         credentials = _secret(client, needs.namespace, CREDENTIALS_SECRET)
         config = _secret(client, needs.namespace, needs.config_secret)
-    except ClusterError as error:
+    except FleetError as error:
         return (_not_read("operator's credentials", f"{error}"),)
     return (
         *check_credentials(credentials, needs.namespace, needs.identity, regions),
@@ -35,11 +35,11 @@ def check_operator_credentials(cluster: KubernetesCluster, needs: ClusterNeeds) 
 @step("check-operator-surroundings")
 def check_operator_surroundings(cluster: KubernetesCluster, needs: ClusterNeeds) -> tuple[Finding, ...]:
     """R4, R11: Pod Security of the namespace, and the metrics API."""
-    client = open_cluster(cluster)
     try:
+        client = open_cluster(cluster)
         namespace = client.get(ObjectRef("v1", "Namespace", needs.namespace))
         metrics = client.get(ObjectRef("apiregistration.k8s.io/v1", "APIService", "v1beta1.metrics.k8s.io"))
-    except ClusterError as error:
+    except FleetError as error:
         return (_not_read("namespace: Pod Security", f"{error}"),)
     return check_pod_security(namespace, needs.namespace), check_metrics_server(metrics)
 
@@ -49,10 +49,10 @@ def check_gateway_certificate(cluster: KubernetesCluster, gateway: GatewayCertif
     """R27's alternative: the ingress gateway's certificate in a Secret."""
     if not isinstance(gateway, SecretGatewayCertificate):
         return ()
-    client = open_cluster(cluster)
     try:
+        client = open_cluster(cluster)
         secret = _secret(client, gateway.namespace, gateway.secret)
-    except ClusterError as error:
+    except FleetError as error:
         return (_not_read("certificate: Secret", f"{error}"),)
     return check_gateway_secret(
         secret, f"{gateway.namespace}/{gateway.secret}", gateway.hosts, datetime.now(UTC)

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from blocks.oci_tenancy import OciTenancy
 from tasks.clients.tenancy import creation
+from tasks.connections import in_region, open_tenancy, tenancy_name
 from tasks.core.errors import InputError
 from tasks.core.prerequisites.assembling import TenancyReadings
 from tasks.core.prerequisites.readings import AuthorityFacts, KeyFacts, VaultFacts
@@ -24,7 +25,6 @@ from tasks.core.prerequisites.steps import (
     RaiseLeafRule,
     Step,
 )
-from tasks.prerequisites.connection import open_tenancy, tenancy_name
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def carry_out_step(tenancy: OciTenancy, step: Step, made: Made, timing: Timing) 
 
 
 def _open_site(tenancy: OciTenancy, timing: Timing) -> creation.Site:
-    home = tenancy.model_copy(update={"region": tenancy.home_region or tenancy.region})
+    home = in_region(tenancy, tenancy.home_region or tenancy.region)
     return creation.Site(
         calls=open_tenancy(tenancy, timing.until),
         home=open_tenancy(home, timing.until),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from prefect.futures import PrefectFuture
 
 from blocks.oci_tenancy import OciTenancy
+from tasks.connections import tenancy_name
 from tasks.core.iam.evaluation import PolicyWorld
 from tasks.core.prerequisites.assembling import TenancyReadings, assemble, principals_of
 from tasks.core.prerequisites.control_plane import ControlPlaneProbe
@@ -19,7 +20,6 @@ from tasks.core.prerequisites.readings import (
     VaultFacts,
 )
 from tasks.core.prerequisites.settings import OciGatewayCertificate, PrerequisiteNeeds
-from tasks.prerequisites.connection import tenancy_name
 from tasks.prerequisites.tenancies import (
     check_tenancy_access,
     probe_service_mesh,

@@ -20,6 +20,7 @@ from tasks.clients.tenancy.certificates import find_authority, find_certificate
 from tasks.clients.tenancy.compartments import read_policy_world
 from tasks.clients.tenancy.mesh import probe_control_plane
 from tasks.clients.tenancy.vaults import find_key, find_vault
+from tasks.connections import open_tenancy, tenancy_name
 from tasks.core.errors import FleetError
 from tasks.core.iam.evaluation import PolicyWorld
 from tasks.core.prerequisites.assembling import principals_of
@@ -35,7 +36,6 @@ from tasks.core.prerequisites.readings import (
     VaultFacts,
 )
 from tasks.core.prerequisites.settings import OciGatewayCertificate, OperatorPrincipal, PrerequisiteNeeds
-from tasks.prerequisites.connection import open_tenancy, tenancy_name
 
 P = ParamSpec("P")
 R = TypeVar("R")

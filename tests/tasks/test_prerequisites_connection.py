@@ -21,8 +21,8 @@ from deployments.rehearsal.tenancy.platform import FEDERATION_PATH, InstanceMeta
 from deployments.rehearsal.tenancy.server import TenancyServer
 from deployments.rehearsal.tenancy.store import Store
 from deployments.rehearsal.tenancy.world import Place, add_tenancy
+from tasks.connections import sign_in, tenancy_name
 from tasks.core.errors import FleetError
-from tasks.prerequisites.connection import sign_in, tenancy_name
 
 REGION = "eu-frankfurt-1"
 

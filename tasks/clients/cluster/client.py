@@ -40,15 +40,21 @@ class ClusterClient:
         name: The cluster's name in every message.
         api: The official client's transport: address, TLS and credentials.
         request_timeout: How long one request may take.
+        out_of_reach: What to do when nothing answers.
 
     Every method raises a `ClusterError`: `ClusterUnavailableError` (retryable) where no usable answer came,
     `ClusterForbiddenError`, `ClusterConflictError` or `ClusterRejectedError` for what the API server said.
     """
 
     def __init__(
-        self, name: str, api: sdk.ApiClient, request_timeout: timedelta = timedelta(seconds=30)
+        self,
+        name: str,
+        api: sdk.ApiClient,
+        request_timeout: timedelta = timedelta(seconds=30),
+        out_of_reach: str = "Check that the API server is up and reachable from the worker.",
     ) -> None:
         self.name = name
+        self._out_of_reach = out_of_reach
         self._api = api
         self._timeout = request_timeout.total_seconds()
         self._discovered: dict[tuple[str, str], ResourceType] = {}
@@ -226,7 +232,7 @@ class ClusterClient:
                 self.name,
                 f"an answer from {configuration.host}",
                 _reason(error),
-                "Check that the API server is up and reachable from the worker.",
+                self._out_of_reach,
             ) from None
 
 

@@ -61,8 +61,19 @@ def transport_of(client: ClusterClient) -> Transport:
     )
 
 
-def connect(name: str, settings: ConnectionSettings, request_timeout: timedelta) -> ClusterClient:
+def connect(
+    name: str,
+    settings: ConnectionSettings,
+    request_timeout: timedelta,
+    token: Callable[[], str] | None = None,
+) -> ClusterClient:
     """Make a client for one cluster. Nothing is sent yet.
+
+    Args:
+        name: The cluster's name in messages.
+        settings: Where it is, whom to trust there, and who we are.
+        request_timeout: How long one request may take.
+        token: Gives the bearer token before every request, so that it may change; instead of the settings'.
 
     Raises:
         InputError: A file that the settings name cannot be read, or holds no usable PEM.
@@ -71,9 +82,14 @@ def connect(name: str, settings: ConnectionSettings, request_timeout: timedelta)
     configuration.host = settings.server
     configuration.retries = False
     configuration.proxy = settings.proxy_url or None
-    _set_token(configuration, settings)
+    if token is not None:
+        _refresh_with(configuration, lambda config: _bearer(config, token()))
+    else:
+        _set_token(configuration, settings)
     api = sdk.ApiClient(configuration)
     _replace_pool(api, settings)
+    if settings.out_of_reach:
+        return ClusterClient(name, api, request_timeout, settings.out_of_reach)
     return ClusterClient(name, api, request_timeout)
 
 

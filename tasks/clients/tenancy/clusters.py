@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tasks.clients.tenancy.calls import Service, TenancyCalls
 from tasks.clients.tenancy.errors import TenancyNotFoundError
+from tasks.clients.tenancy.oke import private_endpoint, public_endpoint
 from tasks.clients.tenancy.sdk import Untyped
 
 
@@ -41,15 +42,13 @@ def list_clusters(calls: TenancyCalls, compartment_ids: Iterable[str]) -> Iterat
 
 
 def _cluster(model: Untyped, region: str) -> OkeCluster:
-    endpoints = model.endpoints
-    is_public = bool(model.endpoint_config and model.endpoint_config.is_public_ip_enabled)
     return OkeCluster(
         id=model.id,
         name=model.name,
         compartment_id=model.compartment_id,
         region=region,
         kubernetes_version=model.kubernetes_version or "",
-        public_endpoint=(endpoints.public_endpoint or "") if endpoints and is_public else "",
-        private_endpoint=(endpoints.private_endpoint or "") if endpoints else "",
+        public_endpoint=public_endpoint(model),
+        private_endpoint=private_endpoint(model),
         tags=dict(model.freeform_tags or {}),
     )

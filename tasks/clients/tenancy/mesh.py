@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from tasks.clients.tenancy.calls import TenancyCalls
-from tasks.clients.tenancy.sdk import oci
+from tasks.clients.tenancy.sdk import oci, realm_domain
 from tasks.core.prerequisites.control_plane import ControlPlaneProbe, Reach
 
 _PATH = "/20220615/meshes"
@@ -38,6 +38,4 @@ def probe_control_plane(calls: TenancyCalls, compartment_id: str) -> ControlPlan
 
 
 def _endpoint(region: str) -> str:
-    regions = oci().regions
-    domain = regions.REALMS.get(regions.REGION_REALMS.get(region, ""), "oraclecloud.com")
-    return f"https://servicemesh.{region}.oci.{domain}"
+    return f"https://servicemesh.{region}.oci.{realm_domain(region)}"

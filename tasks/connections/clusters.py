@@ -1,17 +1,13 @@
-"""Opens clients from blocks: the one place where connection data meets the clients."""
+"""Opens a cluster from its block."""
 
 from enum import StrEnum
-from typing import TypeVar
-
-from prefect.blocks.core import Block
 
 from blocks.kubernetes_cluster import KubeconfigSource, KubernetesCluster
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.connection import connect, connect_in_cluster
+from tasks.connections.oke import oke_access
 from tasks.core.errors import InputError
 from tasks.core.kubeconfigs import KubeconfigPolicy, KubeconfigRisk, read_kubeconfig
-
-B = TypeVar("B", bound=Block)
 
 
 class Account(StrEnum):
@@ -28,8 +24,14 @@ def open_cluster(block: KubernetesCluster, account: Account = Account.FLEET) -> 
 
     Raises:
         InputError: The block or its kubeconfig says something that is not allowed or cannot be read.
+        PrerequisiteError: An OKE cluster is not in use, or has no endpoint of the block's kind.
+        TenancyError: OCI refuses or does not answer; only for OKE.
     """
     name = cluster_name(block)
+    if block.source is KubeconfigSource.OKE:
+        bootstraps = account is Account.BOOTSTRAP and block.bootstrap_tenancy
+        access = oke_access(block, block.bootstrap_tenancy if bootstraps else block.tenancy)
+        return connect(name, access.settings, block.request_timeout, access.token.value)
     if block.source is KubeconfigSource.IN_CLUSTER:
         return connect_in_cluster(name, block.request_timeout)
     context = (
@@ -37,27 +39,6 @@ def open_cluster(block: KubernetesCluster, account: Account = Account.FLEET) -> 
     )
     settings = read_kubeconfig(_kubeconfig_text(block), context, _policy(block))
     return connect(name, settings, block.request_timeout)
-
-
-def load_block(block_type: type[B], name: str) -> B:
-    """Load a block that a parameter or another block names.
-
-    Raises:
-        InputError: There is no block of that type and name.
-    """
-    try:
-        loaded = block_type.load(name)
-    except ValueError:
-        raise InputError(
-            f"load the block {name!r}",
-            block_type.get_block_type_slug(),
-            "a saved block of that type and name",
-            "none",
-            "Create it in the Prefect UI under Blocks, or correct the name.",
-        ) from None
-    if not isinstance(loaded, block_type):
-        raise TypeError(f"Block.load returned {type(loaded).__name__}: it was called in an event loop")
-    return loaded
 
 
 def cluster_name(block: KubernetesCluster) -> str:
