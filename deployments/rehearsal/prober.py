@@ -4,6 +4,7 @@ Every call is a server-side dry run, so nothing is stored; the operator stand-in
 every call is a handshake of its own. With connections that stay open every procedure looks perfect.
 """
 
+import itertools
 import re
 import threading
 import time
@@ -87,17 +88,17 @@ class Prober:
 
     Args:
         clients: Clients of the API servers to ask; each gets a thread of its own.
-        manifest: An object that the webhook admits.
+        manifests: Objects that the webhooks admit; each thread asks about one after the other.
         every: Between the starts of two calls, all threads together.
     """
 
     def __init__(
         self,
         clients: Sequence[ClusterClient],
-        manifest: Manifest,
+        manifests: Sequence[Manifest],
         every: timedelta = timedelta(milliseconds=30),
     ) -> None:
-        self._manifest = manifest
+        self._manifests = manifests
         self._pause = every.total_seconds() * len(clients)
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -107,7 +108,7 @@ class Prober:
         self._started = time.monotonic()
         self._ended: float | None = None
         self._threads = [
-            threading.Thread(target=self._probe, args=(client,), name=f"prober {number}", daemon=True)
+            threading.Thread(target=self._probe, args=(client, number), name=f"prober {number}", daemon=True)
             for number, client in enumerate(clients)
         ]
 
@@ -135,10 +136,12 @@ class Prober:
             thread.join()
         self._ended = time.monotonic()
 
-    def _probe(self, client: ClusterClient) -> None:
+    def _probe(self, client: ClusterClient, number: int) -> None:
+        # Each thread begins with another object, so that no validator waits for its turn.
+        objects = itertools.islice(itertools.cycle(self._manifests), number, None)
         while not self._stop.is_set():
             started = time.monotonic()
-            message = self._call(client)
+            message = self._call(client, next(objects))
             took = time.monotonic() - started
             with self._lock:
                 self._calls += 1
@@ -147,9 +150,9 @@ class Prober:
                     self._failed.append(FailedCall(started - self._started, message))
             self._stop.wait(max(0.0, self._pause - took))
 
-    def _call(self, client: ClusterClient) -> str:
+    def _call(self, client: ClusterClient, manifest: Manifest) -> str:
         try:
-            client.create(self._manifest, ApplyMode.SERVER_DRY_RUN)
+            client.create(manifest, ApplyMode.SERVER_DRY_RUN)
         except ClusterError as error:
             return str(error)
         return ""

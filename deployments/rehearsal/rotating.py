@@ -17,6 +17,7 @@ from tasks.certificates.proving import failed_findings, prove_certificate
 from tasks.certificates.publishing import Publication, publish_certificate
 from tasks.certificates.requests import request_certificate
 from tasks.certificates.signing import Decision, IssuedCertificate, sign_certificate
+from tasks.clients.cluster import ClusterClient
 from tasks.connections import load_block
 from tasks.core.certificate_orders import Shown
 from tasks.core.certificates.authorities import AuthorityPlan, create_authority
@@ -91,11 +92,21 @@ def mesh_prober(control_plane: ControlPlane, profile: OperatorProfile | None = N
     mesh = next(one for one in chosen.required_webhooks if one.generate_name.startswith("mesh-"))
     if mesh.proof is None:
         raise LookupError("the profile has no object that the mesh validator admits")
-    clients = [
-        control_plane.client(index=number % len(control_plane.servers))
-        for number in range(max(_PROBERS, len(control_plane.servers)))
-    ]
-    return Prober(clients, in_namespace(mesh.proof.allowed, chosen.namespace))
+    threads = max(_PROBERS, len(control_plane.servers))
+    return Prober(_clients(control_plane, threads), [in_namespace(mesh.proof.allowed, chosen.namespace)])
+
+
+def validators_prober(control_plane: ControlPlane, every: timedelta = timedelta(milliseconds=36)) -> Prober:
+    """A prober of all validators that the runbook lists (R9), at every API server of a control plane."""
+    profile = built_in_profile()
+    proofs = [webhook.proof for webhook in profile.required_webhooks if webhook.proof is not None]
+    admitted = [in_namespace(proof.allowed, profile.namespace) for proof in proofs]
+    return Prober(_clients(control_plane, _PROBERS * len(control_plane.servers)), admitted, every)
+
+
+def _clients(control_plane: ControlPlane, threads: int) -> list[ClusterClient]:
+    """A client for each thread; the API servers take turns."""
+    return [control_plane.client(index=number % len(control_plane.servers)) for number in range(threads)]
 
 
 def main() -> None:

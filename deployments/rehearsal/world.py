@@ -3,16 +3,17 @@
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from deployments.rehearsal.accounts import BOOTSTRAP_CONTEXT, FLEET_CONTEXT, make_accounts
-from deployments.rehearsal.control_plane import ControlPlane, start_control_plane
+from deployments.rehearsal.control_plane import ControlPlane, ControlPlaneSettings, start_control_plane
 from deployments.rehearsal.controlplane.addresses import ALL_NUMBERS, NumberTakenError
 from deployments.rehearsal.images import Image
 from deployments.rehearsal.node.node import Node
+from deployments.rehearsal.node.settings import NodeSettings
 from deployments.rehearsal.programs import OlmVersion, Programs, ensure_programs
 from deployments.rehearsal.releases import ReleaseServer
 from tasks.core.errors import PrerequisiteError
@@ -44,6 +45,14 @@ class RehearsalCluster:
         }
 
 
+@dataclass(frozen=True)
+class ClusterSettings:
+    """What can be chosen about the clusters of a world."""
+
+    control_plane: ControlPlaneSettings = field(default_factory=ControlPlaneSettings)
+    node: NodeSettings = field(default_factory=NodeSettings)
+
+
 class World:
     """Release server and clusters. A context manager: entering starts everything, leaving stops it.
 
@@ -53,6 +62,9 @@ class World:
         clusters: How many clusters to start.
         report: Told what happens.
         prefix: What the names of clusters and blocks begin with, so that worlds can share a Prefect server.
+
+    Attributes:
+        settings: What else can be chosen; change it before entering.
     """
 
     def __init__(
@@ -68,6 +80,7 @@ class World:
         self.releases = ReleaseServer()
         self.clusters: list[RehearsalCluster] = []
         self.prefix = prefix
+        self.settings = ClusterSettings()
         self._wanted = clusters
         self._report = report
         self._started = ExitStack()
@@ -124,14 +137,19 @@ class World:
             self.clusters.append(self._start_cluster(programs, f"{self.prefix}-{index}"))
 
     def _start_cluster(self, programs: Programs, name: str) -> RehearsalCluster:
-        control_plane = self._started.enter_context(start_anywhere(programs, self.folder / name))
+        settings = self.settings
+        control_plane = self._started.enter_context(
+            start_anywhere(programs, self.folder / name, settings.control_plane)
+        )
         kubeconfig = make_accounts(control_plane)
-        node = self._started.enter_context(Node(control_plane, programs, OPERATOR_COMMAND))
+        node = self._started.enter_context(Node(control_plane, programs, OPERATOR_COMMAND, settings.node))
         self._report(f"{name}: Kubernetes ready at {control_plane.server}")
         return RehearsalCluster(name, control_plane, node, kubeconfig)
 
 
-def start_anywhere(programs: Programs, folder: Path) -> ControlPlane:
+def start_anywhere(
+    programs: Programs, folder: Path, settings: ControlPlaneSettings | None = None
+) -> ControlPlane:
     """Start a control plane under the first number that is free on this machine.
 
     Raises:
@@ -139,7 +157,7 @@ def start_anywhere(programs: Programs, folder: Path) -> ControlPlane:
     """
     for number in ALL_NUMBERS:
         try:
-            return start_control_plane(programs, folder, number)
+            return start_control_plane(programs, folder, number, settings)
         except NumberTakenError:
             continue
     raise PrerequisiteError("start a control plane", found=f"all {len(ALL_NUMBERS)} numbers taken")

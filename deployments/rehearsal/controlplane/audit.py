@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 POLICY = """\
@@ -31,6 +32,7 @@ class AuditedRequest:
         namespace: Empty for what has none.
         name: Empty for lists and for what is not an object.
         status: The HTTP status of the answer.
+        at: When the API server received it.
     """
 
     verb: str
@@ -42,6 +44,7 @@ class AuditedRequest:
     namespace: str
     name: str
     status: int
+    at: datetime
 
     @property
     def changes_something(self) -> bool:
@@ -82,6 +85,7 @@ def _request(event: dict[str, object]) -> AuditedRequest:
         namespace=str(target.get("namespace", "")),
         name=str(target.get("name", "")),
         status=code if isinstance(code, int) else 0,
+        at=datetime.fromisoformat(str(event["requestReceivedTimestamp"])),
     )
 
 

@@ -96,7 +96,7 @@ class PodWorker(threading.Thread):
     def object_changed(self, ref: ObjectRef) -> None:
         """A Secret or ConfigMap has changed: refresh the volumes if they come from it."""
         if ref in self._volumes.references():
-            self._refresh_at = time.monotonic() + self._host.settings.refresh_delay.total_seconds()
+            self._refresh_at = time.monotonic() + self._host.settings.refresh_delay().total_seconds()
         self._wake.set()
 
     @override
@@ -186,6 +186,7 @@ class PodWorker(threading.Thread):
 
     def _take_down(self) -> None:
         self._host.proxy.pods_changed()
+        self._host.proxy.let_arrive(self)
         allowed = timedelta(seconds=self._pod["spec"].get("terminationGracePeriodSeconds", 30))
         for container in self._containers:
             container.stop(min(allowed, self._host.settings.stop_grace))

@@ -10,8 +10,11 @@ import errno
 import itertools
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from deployments.rehearsal.node.dns import ADDRESS, answer_query
@@ -31,6 +34,8 @@ Address = tuple[str, int]
 
 _DNS_PORT = 53
 _FIRST_FREE_PORT = 1024
+_ARRIVAL = timedelta(seconds=5)
+"""How long a connection may be on its way to a pod that ends."""
 
 
 class Backend(Protocol):
@@ -86,6 +91,9 @@ class ServiceProxy:
         self._on_host: dict[ServicePort, OpenListener] = {}
         self._attached: dict[Sandbox, _Attached] = {}
         self._turn = itertools.count()
+        # A lock of its own: the network's thread must not wait for one that is held while it is waited for.
+        self._arrivals = threading.Condition()
+        self._arriving: Counter[str] = Counter()
 
     def service_changed(self, service: Manifest) -> None:
         """A Service is new or different."""
@@ -103,6 +111,14 @@ class ServiceProxy:
         """A pod came, went, or changed its readiness."""
         with self._lock:
             self._sync()
+
+    def let_arrive(self, backend: Backend) -> None:
+        """Wait until no connection is on its way to a pod that is not ready any more.
+
+        After that it may be told to end, and answers everybody who was sent to it.
+        """
+        with self._arrivals:
+            self._arrivals.wait_for(lambda: not self._arriving[backend.address], _ARRIVAL.total_seconds())
 
     def attach(self, sandbox: Sandbox, pod: Manifest, own_ports: frozenset[int]) -> None:
         """Give a sandbox its way out, before its program starts.
@@ -176,19 +192,34 @@ class ServiceProxy:
             return _to_machine(self._reachable[0])
 
         async def connect() -> socket.socket:
-            backends = [
-                (backend, number)
-                for service in list(self._services.values())
-                if port in service_ports(service)
-                for backend in self._ready_backends(service)
-                if (number := container_port(backend.pod, port.target)) is not None
-            ]
-            if not backends:
-                raise ConnectionRefusedError(port.host_name)
-            backend, number = backends[next(self._turn) % len(backends)]
-            return await connect_to_pod(backend, number)
+            with self._on_its_way(port) as (backend, number):
+                return await connect_to_pod(backend, number)
 
         return connect
+
+    @contextmanager
+    def _on_its_way(self, port: ServicePort) -> Iterator[tuple[Backend, int]]:
+        with self._arrivals:
+            backend, number = self._choose(port)
+            self._arriving[backend.address] += 1
+        try:
+            yield backend, number
+        finally:
+            with self._arrivals:
+                self._arriving[backend.address] -= 1
+                self._arrivals.notify_all()
+
+    def _choose(self, port: ServicePort) -> tuple[Backend, int]:
+        backends = [
+            (backend, number)
+            for service in list(self._services.values())
+            if port in service_ports(service)
+            for backend in self._ready_backends(service)
+            if (number := container_port(backend.pod, port.target)) is not None
+        ]
+        if not backends:
+            raise ConnectionRefusedError(port.host_name)
+        return backends[next(self._turn) % len(backends)]
 
     def _address_of(self, host_name: str) -> str | None:
         return self._names.get(host_name)

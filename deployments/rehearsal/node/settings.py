@@ -1,5 +1,6 @@
 """What can be chosen about a node, and what a node gives to its pods."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -29,18 +30,23 @@ class BackOff:
         return min(self.first * (1 << min(number - 2, 16)), self.longest)
 
 
+def at_once() -> timedelta:
+    """No delay."""
+    return timedelta(0)
+
+
 @dataclass(frozen=True)
 class NodeSettings:
     """What can be chosen about a node.
 
     Attributes:
-        refresh_delay: Between a change of a Secret or ConfigMap and the change of its files; a kubelet needs
-            up to two minutes.
+        refresh_delay: Asked at each change of a Secret or ConfigMap for the time until its files change; a
+            kubelet needs up to two minutes.
         stop_grace: How long a program may take to end after SIGTERM, however long its pod allows.
         back_off: Between restarts of a crashing program.
     """
 
-    refresh_delay: timedelta = timedelta(0)
+    refresh_delay: Callable[[], timedelta] = at_once
     stop_grace: timedelta = timedelta(seconds=2)
     back_off: BackOff = field(default_factory=BackOff)
 
