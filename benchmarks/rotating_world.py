@@ -1,0 +1,57 @@
+"""What rotations are measured on: two API servers on one etcd, and a kubelet that takes its time."""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from deployments.rehearsal.control_plane import ControlPlaneSettings
+from deployments.rehearsal.node.settings import NodeSettings
+from deployments.rehearsal.prefect_services import PrefectServices
+from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.running import prefect_environment, save_blocks
+from deployments.rehearsal.world import ClusterSettings, RehearsalCluster, World
+from flows.install_fleet import install_fleet
+
+API_SERVERS = 2
+
+
+@dataclass
+class KubeletDelay:
+    """The time between a change of a Secret and the change of its files in a pod; it can be changed."""
+
+    current: timedelta = timedelta(0)
+
+    def __call__(self) -> timedelta:
+        """The delay of the change that was seen now."""
+        return self.current
+
+
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[None]:
+    """A Prefect server on SQLite that the flows of this process report to."""
+    with PrefectServices(folder / "prefect") as services:
+        services.start_server()
+        with prefect_environment(services):
+            logging.disable(logging.INFO)
+            yield
+
+
+@contextmanager
+def installed_cluster(
+    olm: OlmVersion, delay: KubeletDelay, report: Callable[[str], None]
+) -> Iterator[RehearsalCluster]:
+    """A cluster after install-fleet, with the certificate that OLM made; inside `prefect_server`."""
+    prefix = f"bench-{olm.value.replace('.', '-')}"
+    with tempfile.TemporaryDirectory(prefix="osok-fleet-bench-") as folder:
+        world = World(Path(folder), olm, 1, report, prefix)
+        world.settings = ClusterSettings(
+            ControlPlaneSettings(api_servers=API_SERVERS), NodeSettings(refresh_delay=delay)
+        )
+        with world:
+            save_blocks(world)
+            install_fleet(**world.parameters())
+            yield world.clusters[0]
