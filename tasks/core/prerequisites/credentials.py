@@ -1,7 +1,7 @@
 """The operator's OCI credentials in the cluster: the Secret `ocicredentials` of OSOK 1.1.9.
 
 Source: OSOK v1.1.9 `pkg/authhelper`, `config/manager/manager.yaml`. The operator signs as a user if and only
-if one of the Secret's values is not empty, whatever the Secret `osokconfig` says; otherwise as its instance.
+if one of the Secret's values is not empty, whatever the Secret `…osokconfig` says; otherwise as its instance.
 """
 
 import base64
@@ -18,7 +18,8 @@ from tasks.core.manifests import Manifest
 from tasks.core.prerequisites.findings import Check, CheckGroup, Finding
 
 CREDENTIALS_SECRET = "ocicredentials"  # noqa: S105 - the name of a Secret
-CONFIG_SECRET = "osokconfig"  # noqa: S105 - the name of a Secret
+CONFIG_SECRET = "oci-service-operator-osokconfig"  # noqa: S105 - the name of a Secret
+"""As the bundle of 1.1.9 brings it; the documentation's `osokconfig` with kustomize's prefix."""
 _REQUIRED = ("tenancy", "user", "fingerprint", "region", "privatekey")
 _FILL_IN = "Fill in the Secret ocicredentials, then restart the operator: it reads it only at its start."
 
@@ -71,13 +72,17 @@ def check_credentials(
 
 
 def check_config_secret(secret: Manifest | None, namespace: str, name: str = CONFIG_SECRET) -> Finding:
-    """The Secret changes nothing in 1.1.9, but without it the operator's pod cannot start."""
+    """The Secret changes nothing in 1.1.9, but without it the operator's pod cannot start.
+
+    The bundle brings it, so that before an installation it is usually absent.
+    """
     check = Check(CheckGroup.CLUSTER, "R23", "operator's configuration", f"Secret {namespace}/{name}")
     if secret is not None:
         return check.passed()
-    return check.failed(
+    return check.warned(
         "it is absent, and the pod's reference to it is not optional (CreateContainerConfigError)",
-        f"Create it with the key useinstanceprincipal in the namespace {namespace}.",
+        "The operator's bundle brings it. Where the operator is installed already, create it with the key "
+        f"useinstanceprincipal in the namespace {namespace}.",
     )
 
 

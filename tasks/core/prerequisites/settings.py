@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tasks.core.prerequisites.credentials import OperatorIdentity
+from tasks.core.prerequisites.credentials import CONFIG_SECRET, OperatorIdentity
 
 _HOSTS = Field(min_length=1, description="Host names that clients use for the ingress gateway.")
 _NAME_OR_OCID = "name in the block's compartment, or OCID"
@@ -94,8 +94,8 @@ class ClusterNeeds(_Settings):
         default=OperatorIdentity.INSTANCE_PRINCIPAL, description="Whom the operator's Secrets make it."
     )
     config_secret: str = Field(
-        default="osokconfig",
-        description="Name of the Secret with useinstanceprincipal; bundles may prefix it.",
+        default=CONFIG_SECRET,
+        description="Name of the Secret with useinstanceprincipal, as the bundle brings it.",
     )
 
 
