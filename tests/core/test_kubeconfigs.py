@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tasks.core.errors import InputError
-from tasks.core.kubeconfigs import KubeconfigPolicy, KubeconfigRisk, read_kubeconfig
+from tasks.core.kubeconfigs import KubeconfigPolicy, KubeconfigRisk, read_cluster_entry, read_kubeconfig
 
 NOTHING_ALLOWED = KubeconfigPolicy()
 CA_PEM = b"-----BEGIN CERTIFICATE-----\n"
@@ -92,3 +92,23 @@ def test_a_file_that_is_no_kubeconfig_is_refused_without_quoting_it(text: str) -
         read_kubeconfig(text, "fra", NOTHING_ALLOWED)
 
     assert "s3cret" not in str(refusal.value)
+
+
+def test_of_a_managed_clusters_file_only_address_and_authority_are_taken() -> None:
+    text = kubeconfig(user={"exec": {"command": "oci"}})
+
+    settings = read_cluster_entry(text)
+
+    assert (settings.server, settings.ca_pem) == ("https://10.0.0.1:6443", CA_PEM)
+    assert (settings.token, settings.exec_plugin) == ("", None)
+
+
+@pytest.mark.parametrize("clusters", [[], [{"name": "a", "cluster": {}}, {"name": "b", "cluster": {}}]])
+def test_a_managed_clusters_file_has_one_cluster(clusters: list[dict[str, Any]]) -> None:
+    with pytest.raises(InputError, match="expected one entry"):
+        read_cluster_entry(yaml.safe_dump({"kind": "Config", "clusters": clusters}))
+
+
+def test_a_managed_clusters_file_may_not_switch_verification_off() -> None:
+    with pytest.raises(InputError, match="insecure-skip-tls-verify"):
+        read_cluster_entry(kubeconfig({"insecure-skip-tls-verify": True}))

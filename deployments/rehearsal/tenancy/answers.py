@@ -56,7 +56,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent back: JSON data, or a list that is still to be cut into pages."""
+    """What is sent back: JSON data, or bytes that are something else."""
 
     data: Any
     status: int = 200

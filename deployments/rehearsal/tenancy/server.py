@@ -36,7 +36,7 @@ from deployments.rehearsal.tenancy.platform import FEDERATION_PATH, InstanceAuth
 from deployments.rehearsal.tenancy.sessions import PREFIX
 from deployments.rehearsal.tenancy.signatures import SignedRequest, verify
 from deployments.rehearsal.tenancy.store import Store
-from deployments.rehearsal.tenancy.tokens import NamespaceService, RegistryTokens
+from deployments.rehearsal.tenancy.tokens import ClusterTokens, NamespaceService, RegistryTokens
 from deployments.rehearsal.tenancy.vaults import VaultService
 
 _LARGEST_PAGE = 1000
@@ -97,6 +97,7 @@ class TenancyServer:
         self.faults = Faults()
         self.traffic = Traffic()
         self.registry = RegistryTokens()
+        self.cluster_tokens = ClusterTokens(store, self._find_key, lambda: self.url)
         self.after_write: Callable[[int], None] = lambda _count: None
         """Called after every write that was carried out, before it is answered, with its number."""
         self._writes = itertools.count(1)
@@ -153,6 +154,8 @@ class TenancyServer:
             return self._respond_with_token(signed, query)
         if parts.path == FEDERATION_PATH:
             return self.instances.exchange(signed)
+        if parts.path.startswith(ClusterTokens.PATH):
+            return self.cluster_tokens.review(parts.path.removeprefix(ClusterTokens.PATH), signed.body)
         caller = verify(signed, self._find_key, self.store.clock())
         for route in self._routes:
             values = route.match(signed.method, parts.path)
@@ -260,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def _send(self, answer: Answer) -> None:
-        payload = json.dumps(answer.data).encode()
+        payload = answer.data if isinstance(answer.data, bytes) else json.dumps(answer.data).encode()
         self.send_response(answer.status)
         request_id = self.headers.get("opc-request-id") or uuid.uuid4().hex.upper()
         shared = {"Content-Type": "application/json", "Content-Length": str(len(payload))}

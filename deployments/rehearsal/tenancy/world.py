@@ -195,20 +195,26 @@ def add_key(store: Store, place: Place, vault: Entry, **changes: Model) -> Entry
     return store.put(place.tenancy, "Key", key_management.Key(**{**fields, **changes}))
 
 
-def add_cluster(store: Store, place: Place, region: str, name: str, endpoint: str) -> Entry:
-    """An enhanced OKE cluster whose public endpoint is `host:port`."""
-    model = container_engine.Cluster(
-        id=store.new_id("cluster", region),
-        name=name,
-        compartment_id=place.compartment_id,
-        kubernetes_version="v1.35.4",
-        type="ENHANCED_CLUSTER",
-        lifecycle_state="ACTIVE",
-        endpoint_config=container_engine.ClusterEndpointConfig(is_public_ip_enabled=True),
-        endpoints=container_engine.ClusterEndpoints(public_endpoint=endpoint, kubernetes=endpoint),
-        freeform_tags={"env": "rehearsal"},
-    )
-    return store.put(place.tenancy, "Cluster", model)
+def add_cluster(store: Store, place: Place, region: str, name: str, endpoint: str, **changes: Model) -> Entry:
+    """An enhanced OKE cluster whose public endpoint is `host:port`; `changes` are fields of the SDK's model.
+
+    Container Engine gives no kubeconfig of it before the entry has its authority (`private`).
+    """
+    fields: dict[str, Model] = {
+        "id": store.new_id("cluster", region),
+        "name": name,
+        "compartment_id": place.compartment_id,
+        "kubernetes_version": "v1.35.4",
+        "type": "ENHANCED_CLUSTER",
+        "lifecycle_state": "ACTIVE",
+        "vcn_id": f"ocid1.vcn.oc1.{region}.rehearsal",
+        "endpoint_config": container_engine.ClusterEndpointConfig(
+            is_public_ip_enabled=True, subnet_id=f"ocid1.subnet.oc1.{region}.rehearsal"
+        ),
+        "endpoints": container_engine.ClusterEndpoints(public_endpoint=endpoint, kubernetes=endpoint),
+        "freeform_tags": {"env": "rehearsal"},
+    }
+    return store.put(place.tenancy, "Cluster", container_engine.Cluster(**{**fields, **changes}))
 
 
 SETTLE = timedelta(milliseconds=300)
