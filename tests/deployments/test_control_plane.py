@@ -14,6 +14,7 @@ from deployments.rehearsal.programs import Programs
 from tasks.clients.cluster import ApplyMode, ClusterClient
 from tasks.core.errors import ClusterForbiddenError
 from tasks.core.manifests import Manifest, ObjectRef
+from tests.support.control_planes import FreshControlPlane
 
 pytestmark = pytest.mark.cluster
 
@@ -70,9 +71,12 @@ def test_a_service_gets_a_loopback_address_of_its_own_range(
 
 
 def test_the_node_names_the_address_that_is_reserved_for_its_kubelet(
-    client: ClusterClient, control_plane: ControlPlane
+    fresh_control_plane: FreshControlPlane,
 ) -> None:
-    node = client.get(ObjectRef("v1", "Node", "node-0")) or {}
+    # Where a node program runs, it names the port that it got itself.
+    control_plane = fresh_control_plane()
+
+    node = control_plane.client().get(ObjectRef("v1", "Node", "node-0")) or {}
 
     assert {"type": "InternalIP", "address": control_plane.host} in node["status"]["addresses"]
     assert node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"] == control_plane.kubelet_port

@@ -1,9 +1,12 @@
 """install-fleet on a real control plane with both OLM versions (R1–R10)."""
 
 import json
+from datetime import datetime
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import Artifact
 
 from deployments.rehearsal.world import World
 from flows.install_fleet import install_fleet
@@ -14,18 +17,23 @@ pytestmark = pytest.mark.cluster
 NAMESPACE = "oci-service-operator-system"
 
 
-def last_report(client: SyncPrefectClient, cluster: str) -> Manifest:
-    """The JSON report of the newest run on a cluster."""
-    artifacts = client.read_artifacts()
-    texts = [str(item.data) for item in artifacts if item.key == f"install-{cluster}-json"]
-    report: Manifest = json.loads(texts[-1].removeprefix("```json\n").removesuffix("```\n"))
+def first_report(client: SyncPrefectClient, cluster: str) -> Manifest:
+    """The JSON report of the first run on a cluster."""
+    key = ArtifactFilterKey(any_=[f"install-{cluster}-json"])
+    oldest = sorted(client.read_artifacts(artifact_filter=ArtifactFilter(key=key)), key=_created)
+    report: Manifest = json.loads(str(oldest[0].data).removeprefix("```json\n").removesuffix("```\n"))
     return report
+
+
+def _created(artifact: Artifact) -> datetime:
+    assert artifact.created is not None
+    return artifact.created
 
 
 def test_the_operator_is_installed_and_every_check_passes(
     installed_world: World, prefect_server: SyncPrefectClient
 ) -> None:
-    report = last_report(prefect_server, installed_world.clusters[0].name)
+    report = first_report(prefect_server, installed_world.clusters[0].name)
 
     assert report["state"] == "INSTALLED"
     assert {finding["state"] for finding in report["findings"]} == {"PASS"}

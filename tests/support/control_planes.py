@@ -28,10 +28,9 @@ class FreshControlPlane(Protocol):
 
 @pytest.fixture(scope="session")
 def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Shows progress of slow fixtures on the terminal, past pytest's capturing."""
+    """Shows progress of slow fixtures on the terminal, past pytest's capturing; parallel runs have none."""
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
-    assert isinstance(terminal, pytest.TerminalReporter)
-    return terminal.write_line
+    return terminal.write_line if isinstance(terminal, pytest.TerminalReporter) else _tell_nobody
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +76,10 @@ def fresh_control_plane(
 def processes_of() -> Callable[[Path], list[int]]:
     """Finds the processes whose command line names a folder."""
     return _processes_of
+
+
+def _tell_nobody(_line: str) -> None:
+    return
 
 
 def _processes_of(folder: Path) -> list[int]:

@@ -7,7 +7,6 @@ one test; `installed_world` is one cluster for the test run, per OLM version, on
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -17,7 +16,7 @@ from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import prefect_environment, save_blocks
 from deployments.rehearsal.world import World
-from flows.install_fleet import install_fleet
+from tests.support.installed import InstalledWorlds
 
 OLM_VERSIONS = [
     pytest.param(OlmVersion.V0_46_0, id="olm-0.46.0"),
@@ -71,17 +70,29 @@ def fresh_world(
         yield start
 
 
-@pytest.fixture(scope="session", params=OLM_VERSIONS)
-def installed_world(
-    request: pytest.FixtureRequest,
+@pytest.fixture(scope="session")
+def installed_worlds(
     prefect_server: SyncPrefectClient,
     tmp_path_factory: pytest.TempPathFactory,
     report: Callable[[str], None],
-) -> Iterator[World]:
+) -> Iterator[InstalledWorlds]:
+    """The worlds that `installed_world` gives."""
+    worlds = InstalledWorlds(tmp_path_factory.mktemp, report)
+    yield worlds
+    worlds.stop()
+
+
+@pytest.fixture(scope="module")
+def found_as_left(installed_worlds: InstalledWorlds) -> Iterator[None]:
+    """A module that changes the certificate of an installed world leaves none of that to the next."""
+    yield
+    installed_worlds.put_back()
+
+
+@pytest.fixture(scope="module", params=OLM_VERSIONS)
+def installed_world(
+    request: pytest.FixtureRequest, installed_worlds: InstalledWorlds, found_as_left: None
+) -> World:
     """A world per OLM version whose cluster went through install-fleet once. Leave it as you find it."""
-    folder: Path = tmp_path_factory.mktemp("installed")
-    prefix = f"installed-{request.param.value.replace('.', '-')}"
-    with World(folder, request.param, 1, report, prefix) as world:
-        save_blocks(world)
-        install_fleet(**world.parameters())
-        yield world
+    olm: OlmVersion = request.param
+    return installed_worlds.get(olm)

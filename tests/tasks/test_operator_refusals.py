@@ -98,7 +98,7 @@ def test_the_copy_of_an_installed_operator_is_never_taken_for_an_installation(si
     """R7: OLM calls a Subscription beside it AtLatestKnown, although nothing runs there."""
     namespace = site.namespace()
     copied = ObjectRef("operators.coreos.com/v1alpha1", "ClusterServiceVersion", OSOK_CSV, namespace)
-    site.see(copied, lambda live: live["status"].get("phase") == "Succeeded")
+    site.see(copied, lambda live: (live.get("status") or {}).get("phase") == "Succeeded")
     installation = Installation(namespace, "oci-service-operator", "alpha", OSOK_CSV, "any-catalog")
 
     with pytest.raises(PrerequisiteError, match=f"a copy of ClusterServiceVersion {OSOK_NAMESPACE}/"):
