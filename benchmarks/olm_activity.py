@@ -39,12 +39,14 @@ class Activity:
     Attributes:
         steps: The pipeline's writes, oldest first.
         looks: When OLM looked at the operator's ClusterServiceVersion.
-        reinstalls: When OLM wrote its Service, which it does at each installation and at no other time.
+        installs: When OLM wrote its Service, which it does at each run of its installer and at no other time.
+        rollouts: How often the Deployment got other pods.
     """
 
     steps: tuple[StepWrite, ...]
     looks: tuple[datetime, ...]
-    reinstalls: tuple[datetime, ...]
+    installs: tuple[datetime, ...]
+    rollouts: int
 
     @property
     def looks_between(self) -> tuple[datetime, ...]:
@@ -72,7 +74,8 @@ def read_activity(requests: Iterable[AuditedRequest], profile: OperatorProfile, 
     return Activity(
         steps=tuple(write for one in ours if (write := _step(one, profile))),
         looks=together(looks, _ONE_LOOK),
-        reinstalls=tuple(one.at for one in of_olm if _is_reinstall(one, profile, olm)),
+        installs=tuple(one.at for one in of_olm if _is_install(one, profile, olm)),
+        rollouts=sum(_is_rollout(one, profile) for one in found),
     )
 
 
@@ -92,13 +95,18 @@ def _is_look(request: AuditedRequest, profile: OperatorProfile) -> bool:
     return request.resource in _CONFIGURATIONS and f"olm.owner%3D{package}" in request.path
 
 
-def _is_reinstall(request: AuditedRequest, profile: OperatorProfile, olm: OlmVersion) -> bool:
+def _is_install(request: AuditedRequest, profile: OperatorProfile, olm: OlmVersion) -> bool:
     if not request.changes_something or request.resource != "services":
         return False
     if olm is OlmVersion.V0_20_0:
         # It deletes the Service and creates it again; the name is in the body, which the log does not have.
         return request.verb == "create" and request.namespace == profile.namespace
     return request.verb == "patch" and request.name == profile.olm_service
+
+
+def _is_rollout(request: AuditedRequest, profile: OperatorProfile) -> bool:
+    made = (request.verb, request.resource) == ("create", "replicasets") and request.changes_something
+    return made and request.namespace == profile.namespace
 
 
 def _step(request: AuditedRequest, profile: OperatorProfile) -> StepWrite | None:

@@ -1,5 +1,6 @@
 """docs/rotation.md: what was measured of a rotation, and the section of one OLM version."""
 
+import os
 import re
 import statistics
 from collections import Counter
@@ -29,7 +30,8 @@ the last change of the Secret. A pod that starts reads the Secret at once, as wi
 - *OLM looked in*: OLM listed the webhook configurations of the operator's ClusterServiceVersion after the
   first write of a rotation and before the one that asks OLM to take the CA over (API server's audit log).
   OLM does so every five minutes (± 20 %) by itself, and at events of what it owns.
-- *Reinstalls*: OLM wrote its Service, which it does at each installation and at no other time (audit log).
+- *Installs*: OLM wrote its Service, which it does at each run of its installer and at no other time (audit
+  log); it may run twice in a row without any effect the second time. *Rollouts*: the operator got other pods.
 - *Window*: failed calls that began within one second of each other, from the start of the first to the start
   of the last.
 """
@@ -84,9 +86,9 @@ class Measured:
     problem: str
 
     @property
-    def reinstalls(self) -> int:
-        """How often OLM installed the operator anew."""
-        return len(self.activity.reinstalls)
+    def installs(self) -> int:
+        """How often OLM ran its installer."""
+        return len(self.activity.installs)
 
     @property
     def window(self) -> float:
@@ -111,7 +113,8 @@ def describe(one: Measured, planned: int) -> str:
         f"{(at - one.activity.steps[0].at).total_seconds():.1f} s" for at in one.activity.looks_between
     )
     what = f"{one.number}/{planned}: {'new CA' if one.new_ca else 'same CA'}, delay {_seconds(one.delay)}"
-    seen = f"{one.calls} calls ({one.rate:.1f}/s), {len(one.failed)} failed, {one.reinstalls} reinstalls"
+    olm = f"{one.installs} installs, {one.activity.rollouts} rollouts"
+    seen = f"{one.calls} calls ({one.rate:.1f}/s), {len(one.failed)} failed, {olm}"
     lines = [f"{what}: {_seconds(one.lasted)}, {seen}, OLM looked in at {looks or '-'}"]
     lines += [f"    {call.at:.2f} s {call.kind}: {call.message}" for call in one.failed[:5]]
     lines += [f"    NOT PROVEN: {one.problem}"] if one.problem else []
@@ -134,6 +137,7 @@ def _section(conditions: Conditions, measured: Sequence[Measured], probed: Probe
     kinds = ", ".join(f"{kind} {count}" for kind, count in probed.kinds.items()) or "none"
     looked = [one for one in measured if one.activity.looks_between]
     new_ca = [one for one in measured if one.new_ca]
+    same_ca = [one for one in measured if not one.new_ca]
     failed_windows = [length for one in measured for length in windows(one.failed)]
     rows = {
         "rotations": f"{len(measured)} of {conditions.planned}, {len(new_ca)} with a new CA",
@@ -147,14 +151,17 @@ def _section(conditions: Conditions, measured: Sequence[Measured], probed: Probe
         "delay, min / median / max": _three(one.delay for one in measured),
         "time per rotation, min / median / max": _three(one.lasted for one in measured),
         "time without the delay, min / median / max": _three(one.lasted - one.delay for one in measured),
-        "rotations by OLM's reinstalls, new CA": _histogram(one.reinstalls for one in new_ca),
-        "rotations by OLM's reinstalls, same CA": _histogram(
-            one.reinstalls for one in measured if not one.new_ca
-        ),
+        "OLM's installs, new CA": _histogram(one.installs for one in new_ca),
+        "OLM's installs, same CA": _histogram(one.installs for one in same_ca),
+        "rollouts, new CA": _histogram(one.activity.rollouts for one in new_ca),
+        "rollouts, same CA": _histogram(one.activity.rollouts for one in same_ca),
         "OLM looked in between the steps": f"{sum(len(one.activity.looks_between) for one in looked)} times, "
         f"in {len(looked)} rotations",
     }
-    where = f"{conditions.cores} cores shared with the control plane, load {conditions.load:.1f} at the start"
+    where = (
+        f"{conditions.cores} cores shared with the control plane, load {conditions.load:.1f} at the start, "
+    )
+    where += f"{os.getloadavg()[2]:.1f} in the last 15 minutes"
     shares = (
         f"drawn delay in {conditions.delayed_share:.0%} of the rotations, new CA in {conditions.ca_share:.0%}"
     )
@@ -192,11 +199,11 @@ def _failures(measured: Sequence[Measured]) -> str:
     if not failing:
         return ""
     rows = [
-        f"| {one.number} | {'new' if one.new_ca else 'same'} | {one.reinstalls} | {len(one.failed)} of "
+        f"| {one.number} | {'new' if one.new_ca else 'same'} | {one.installs} | {len(one.failed)} of "
         f"{one.calls} | {one.window:.2f} s | {_kinds(one.failed)} |"
         for one in failing
     ]
-    head = ["| rotation | CA | reinstalls | failed calls | longest window | what they met |"]
+    head = ["| rotation | CA | installs | failed calls | longest window | what they met |"]
     return "\n".join(["Rotations with failed calls:\n", *head, "|---|---|---|---|---|---|", *rows, ""])
 
 
@@ -226,4 +233,4 @@ def _three(times: Iterable[timedelta]) -> str:
 
 def _histogram(numbers: Iterable[int]) -> str:
     counted = sorted(Counter(numbers).items())
-    return ", ".join(f"{count} with {number}" for number, count in counted) or "-"
+    return ", ".join(f"{number} in {count} rotations" for number, count in counted) or "-"
