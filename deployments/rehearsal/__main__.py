@@ -14,8 +14,9 @@ from typing import Any
 from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.rehearsal.breaking import BREAKAGES, Breaker
-from deployments.rehearsal.deciding import decide_in_terminal
+from deployments.rehearsal.deciding import Gate, decide_in_terminal
 from deployments.rehearsal.prefect_services import PrefectServices
+from deployments.rehearsal.preparing import RehearsalTenancy, prepare
 from deployments.rehearsal.programs import OlmVersion, ensure_programs
 from deployments.rehearsal.running import (
     AUTHORITY,
@@ -56,21 +57,29 @@ def _rehearse(arguments: argparse.Namespace, folder: Path) -> int:
     ensure_programs(olm, _say)
     built = _since(began)
     began = time.monotonic()
-    world = World(folder / "world", olm, arguments.clusters, _say)
-    with world, PrefectServices(folder / "prefect") as services:
-        services.start_server()
-        services.deploy()
-        services.start_worker()
-        _say(f"Prefect UI: {services.ui_url}")
-        with prefect_environment(services) as client:
-            save_blocks(world)
-            finished = _install(client, world)
-            _show(finished)
-            named = finished.state == "Completed" and _break_and_diagnose(client, world)
-        _say(f"Programs ready after {built}, everything else took {_since(began)}")
-        if arguments.keep:
-            _wait_for_ctrl_c(services, world)
-    return 0 if named else 1
+    with RehearsalTenancy(folder / "tenancy") as tenancy:
+        world = World(folder / "world", olm, arguments.clusters, _say)
+        world.managed = tenancy.managed()
+        with world, PrefectServices(folder / "prefect") as services:
+            services.start_server()
+            services.deploy()
+            services.start_worker()
+            _say(f"Prefect UI: {services.ui_url}")
+            with prefect_environment(services) as client:
+                save_blocks(world)
+                tenancy.save_blocks()
+                done = prepare(client, _say) and _operate(client, world)
+            _say(f"Programs ready after {built}, everything else took {_since(began)}")
+            if arguments.keep:
+                _wait_for_ctrl_c(services, world, tenancy)
+    return 0 if done else 1
+
+
+def _operate(client: SyncPrefectClient, world: World) -> bool:
+    """Install, then break the first cluster's certificate; whether both ended as they should."""
+    finished = _install(client, world)
+    _show(finished)
+    return finished.state == "Completed" and _break_and_diagnose(client, world)
 
 
 def _install(client: SyncPrefectClient, world: World) -> FinishedRun:
@@ -78,10 +87,10 @@ def _install(client: SyncPrefectClient, world: World) -> FinishedRun:
     certificate = {"mode": "OWN", "authority": AUTHORITY}
     parameters = {**world.parameters(), "certificate": certificate}
     run = submit(client, "install-fleet/install-fleet", parameters)
-    _say(f"install-fleet runs on {len(world.clusters)} cluster(s), OLM {world.olm}")
+    _say(f"\ninstall-fleet runs on {len(world.clusters)} cluster(s) of the tenancy, OLM {world.olm}")
     finished = follow(client, run, _say)
     if finished.state == "Suspended":
-        finished = decide_in_terminal(client, run, finished, _say)
+        finished = decide_in_terminal(client, run, finished, Gate.CERTIFICATES, _say)
     return finished
 
 
@@ -104,7 +113,7 @@ def _break_and_diagnose(client: SyncPrefectClient, world: World) -> bool:
 
 def _show(finished: FinishedRun) -> None:
     for key, text in sorted(finished.artifacts.items()):
-        if not key.endswith("-json"):
+        if not key.endswith("-json") and key != Gate.CERTIFICATES.artifact:
             _say(f"\n{text}")
     for report in _reports(finished):
         _say(_summary(report))
@@ -132,8 +141,9 @@ def _summary(report: dict[str, Any]) -> str:
     )
 
 
-def _wait_for_ctrl_c(services: PrefectServices, world: World) -> None:
+def _wait_for_ctrl_c(services: PrefectServices, world: World, tenancy: RehearsalTenancy) -> None:
     _say(f"\nPrefect UI: {services.ui_url}")
+    _say(f"Tenancy: python -m deployments.rehearsal.tenancy --dump {tenancy.server.url}")
     for cluster in world.clusters:
         _say(f"{cluster.name}: KUBECONFIG={cluster.control_plane.kubeconfig}")
     _say("Ctrl-C ends the rehearsal.")

@@ -3,6 +3,7 @@
 import getpass
 import sys
 from collections.abc import Callable
+from enum import Enum
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
@@ -11,29 +12,40 @@ from deployments.rehearsal.processes import ProgramError
 from deployments.rehearsal.running import FinishedRun, follow
 
 _ACCEPTED = "ACCEPT"
+_DENY = "DENY"
+
+
+class Gate(Enum):
+    """A gate of a flow: the artifact that a person decides about, and the word that agrees."""
+
+    CERTIFICATES = ("certificate-requests", "APPROVE")
+    PREREQUISITES = ("prerequisites-plan", "CREATE")
+
+    def __init__(self, artifact: str, agreement: str) -> None:
+        self.artifact = artifact
+        self.agreement = agreement
 
 
 def decide_in_terminal(
-    client: SyncPrefectClient, run: FlowRun, waiting: FinishedRun, report: Callable[[str], None]
+    client: SyncPrefectClient, run: FlowRun, waiting: FinishedRun, gate: Gate, report: Callable[[str], None]
 ) -> FinishedRun:
     """Ask at the terminal, resume the run and follow it to its end.
 
-    Without a terminal nobody can be asked: the rehearsal approves itself and says so.
+    Without a terminal nobody can be asked: the rehearsal agrees by itself and says so.
     """
-    for key, text in waiting.artifacts.items():
-        if key == "certificate-requests":
-            report(f"\n{text}")
+    if gate.artifact in waiting.artifacts:
+        report(f"\n{waiting.artifacts[gate.artifact]}")
     if sys.stdin.isatty():
-        answer = _ask()
+        answer = _ask(gate.agreement)
     else:
-        report("No terminal: the rehearsal approves its own request.")
+        report(f"No terminal: the rehearsal answers {gate.agreement} itself.")
         answer = {
-            "decision": "APPROVE",
+            "decision": gate.agreement,
             "reason": "rehearsal without a terminal",
             "approver": "the rehearsal",
         }
     resume(client, run, answer)
-    return follow(client, run, report)
+    return follow(client, run, report, waiting.reported)
 
 
 def resume(client: SyncPrefectClient, run: FlowRun, answer: dict[str, object]) -> None:
@@ -47,10 +59,10 @@ def resume(client: SyncPrefectClient, run: FlowRun, answer: dict[str, object]) -
         raise ProgramError("resume the run", run.name, _ACCEPTED, str(result.details))
 
 
-def _ask() -> dict[str, object]:
+def _ask(agreement: str) -> dict[str, object]:
     decision = ""
-    while decision not in ("APPROVE", "DENY"):
-        decision = input("Decision, APPROVE or DENY: ").strip().upper()
+    while decision not in (agreement, _DENY):
+        decision = input(f"Decision, {agreement} or {_DENY}: ").strip().upper()
     reason = ""
     while len(reason) < 3:  # noqa: PLR2004 - the gate's own minimum
         reason = input("Reason (at least three characters): ").strip()

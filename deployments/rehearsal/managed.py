@@ -4,6 +4,8 @@ Container Engine lists them, and their API servers have it review every token th
 token authentication).
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,17 +23,25 @@ _FLEET_ROLES = ("osok-fleet", "osok-fleet-approver")
 _BOOTSTRAP_ROLES = ("osok-fleet-bootstrap",)
 
 
+@dataclass(frozen=True)
+class OkeUser:
+    """A user of the tenancy who works in clusters, and the OciTenancy block that signs as them."""
+
+    user_id: str
+    tenancy_block: str
+
+
 class ManagedClusters:
     """The clusters of one tenancy's region.
 
     Args:
         server: The region.
         place: The tenancy and the compartment that the clusters belong to.
-        fleet: OCID of the user who is the everyday account.
-        bootstrap: OCID of the user who may create OLM's own cluster roles.
+        fleet: The everyday account.
+        bootstrap: The account that may create OLM's own cluster roles.
     """
 
-    def __init__(self, server: TenancyServer, place: Place, fleet: str, bootstrap: str) -> None:
+    def __init__(self, server: TenancyServer, place: Place, fleet: OkeUser, bootstrap: OkeUser) -> None:
         self._server = server
         self._place = place
         self._fleet = fleet
@@ -42,7 +52,7 @@ class ManagedClusters:
         region = self._server.region
         return add_cluster(self._server.store, self._place, region, name, "", lifecycle_state="CREATING")
 
-    def settings(self, cluster: Entry, file: Path) -> ControlPlaneSettings:
+    def settings(self, cluster: Entry, file: Path, base: ControlPlaneSettings) -> ControlPlaneSettings:
         """What the control plane of a cluster has to be started with; `file` tells it whom to ask."""
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(yaml.safe_dump(self._webhook(cluster.model.id)))
@@ -52,7 +62,8 @@ class ManagedClusters:
             # Kubernetes keeps answers for two minutes, so that a token would outlive its end by that.
             "--authentication-token-webhook-cache-ttl=5s",
         )
-        return ControlPlaneSettings(extra_flags={Part.API_SERVER: flags})
+        together = (*base.extra_flags.get(Part.API_SERVER, ()), *flags)
+        return replace(base, extra_flags={**base.extra_flags, Part.API_SERVER: together})
 
     def complete(self, cluster: Entry, control_plane: ControlPlane) -> None:
         """The cluster is there: its address and authority are known."""
@@ -69,7 +80,16 @@ class ManagedClusters:
         pairs = [(role, self._fleet) for role in _FLEET_ROLES]
         pairs += [(role, self._bootstrap) for role in _BOOTSTRAP_ROLES]
         for role, user in pairs:
-            client.apply(_binding(role, user))
+            client.apply(_binding(role, user.user_id))
+
+    def block_fields(self, cluster: Entry) -> Mapping[str, object]:
+        """The fields of the KubernetesCluster block of a cluster."""
+        return {
+            "source": "OKE",
+            "cluster_id": cluster.model.id,
+            "tenancy": self._fleet.tenancy_block,
+            "bootstrap_tenancy": self._bootstrap.tenancy_block,
+        }
 
     def _webhook(self, cluster_id: str) -> dict[str, object]:
         """A kubeconfig, which is the form in which an API server is told about webhooks."""

@@ -42,6 +42,7 @@ class FinishedRun:
 
     Attributes:
         artifacts: Markdown by artifact key.
+        reported: The task runs that were reported.
     """
 
     run_id: UUID
@@ -49,6 +50,7 @@ class FinishedRun:
     message: str
     duration: timedelta
     artifacts: Mapping[str, str]
+    reported: frozenset[UUID] = frozenset()
 
 
 @contextmanager
@@ -92,9 +94,21 @@ def submit(client: SyncPrefectClient, deployment: str, parameters: Mapping[str, 
     return client.create_flow_run_from_deployment(found.id, parameters=dict(parameters))
 
 
-def follow(client: SyncPrefectClient, run: FlowRun, report: Callable[[str], None]) -> FinishedRun:
-    """Wait until a run has ended or is suspended, and report every task run that finishes."""
-    seen: set[UUID] = set()
+def follow(
+    client: SyncPrefectClient,
+    run: FlowRun,
+    report: Callable[[str], None],
+    reported: frozenset[UUID] = frozenset(),
+) -> FinishedRun:
+    """Wait until a run has ended or is suspended, and report every task run that finishes.
+
+    Args:
+        client: The server's client.
+        run: The run.
+        report: Told about task runs.
+        reported: Task runs that it has heard of already, before the run was suspended.
+    """
+    seen = set(reported)
     started = time.monotonic()
     while True:
         current = client.read_flow_run(run.id)
@@ -104,7 +118,8 @@ def follow(client: SyncPrefectClient, run: FlowRun, report: Callable[[str], None
             break
         time.sleep(_PAUSE)
     duration = timedelta(seconds=time.monotonic() - started)
-    return FinishedRun(run.id, state.name or "", state.message or "", duration, artifacts_of(client, run.id))
+    artifacts = artifacts_of(client, run.id)
+    return FinishedRun(run.id, state.name or "", state.message or "", duration, artifacts, frozenset(seen))
 
 
 def artifacts_of(client: SyncPrefectClient, run_id: UUID) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The whole world of a rehearsal: the release server, and clusters with a node and production's accounts."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from deployments.rehearsal.accounts import BOOTSTRAP_CONTEXT, FLEET_CONTEXT, mak
 from deployments.rehearsal.control_plane import ControlPlane, ControlPlaneSettings, start_control_plane
 from deployments.rehearsal.controlplane.addresses import ALL_NUMBERS, NumberTakenError
 from deployments.rehearsal.images import Image
+from deployments.rehearsal.managed import ManagedClusters
 from deployments.rehearsal.node.node import Node
 from deployments.rehearsal.node.settings import NodeSettings
 from deployments.rehearsal.programs import OlmVersion, Programs, ensure_programs
@@ -28,15 +29,19 @@ class RehearsalCluster:
     Attributes:
         name: Its name, and that of its block.
         kubeconfig: With the contexts of the everyday and the bootstrap account.
+        managed: The fields of its block when it is an OKE cluster of a tenancy.
     """
 
     name: str
     control_plane: ControlPlane
     node: Node
     kubeconfig: Path
+    managed: Mapping[str, object] | None = None
 
     def block_fields(self) -> dict[str, object]:
         """The fields of its KubernetesCluster block."""
+        if self.managed is not None:
+            return dict(self.managed)
         return {
             "source": "FILE",
             "kubeconfig_file": str(self.kubeconfig),
@@ -65,6 +70,7 @@ class World:
 
     Attributes:
         settings: What else can be chosen; change it before entering.
+        managed: Makes the clusters OKE clusters of a tenancy; set it before entering. None: they are not.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class World:
         self.clusters: list[RehearsalCluster] = []
         self.prefix = prefix
         self.settings = ClusterSettings()
+        self.managed: ManagedClusters | None = None
         self._wanted = clusters
         self._report = report
         self._started = ExitStack()
@@ -137,14 +144,22 @@ class World:
             self.clusters.append(self._start_cluster(programs, f"{self.prefix}-{index}"))
 
     def _start_cluster(self, programs: Programs, name: str) -> RehearsalCluster:
-        settings = self.settings
-        control_plane = self._started.enter_context(
-            start_anywhere(programs, self.folder / name, settings.control_plane)
-        )
+        settings = self.settings.control_plane
+        oke = self.managed.announce(name) if self.managed else None
+        if self.managed and oke:
+            settings = self.managed.settings(oke, self.folder / f"{name}-tokens.yaml", settings)
+        control_plane = self._started.enter_context(start_anywhere(programs, self.folder / name, settings))
         kubeconfig = make_accounts(control_plane)
-        node = self._started.enter_context(Node(control_plane, programs, OPERATOR_COMMAND, settings.node))
+        managed: Mapping[str, object] | None = None
+        if self.managed and oke:
+            self.managed.grant(control_plane)
+            self.managed.complete(oke, control_plane)
+            managed = self.managed.block_fields(oke)
+        node = self._started.enter_context(
+            Node(control_plane, programs, OPERATOR_COMMAND, self.settings.node)
+        )
         self._report(f"{name}: Kubernetes ready at {control_plane.server}")
-        return RehearsalCluster(name, control_plane, node, kubeconfig)
+        return RehearsalCluster(name, control_plane, node, kubeconfig, managed)
 
 
 def start_anywhere(

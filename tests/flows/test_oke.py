@@ -11,9 +11,9 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from blocks.kubernetes_cluster import KubeconfigSource, KubernetesCluster, OkeEndpoint
 from deployments.rehearsal.accounts import make_accounts
-from deployments.rehearsal.control_plane import ControlPlane, start_first_free
+from deployments.rehearsal.control_plane import ControlPlane, ControlPlaneSettings, start_first_free
 from deployments.rehearsal.controlplane.addresses import ALL_NUMBERS
-from deployments.rehearsal.managed import ManagedClusters
+from deployments.rehearsal.managed import ManagedClusters, OkeUser
 from deployments.rehearsal.programs import Programs
 from deployments.rehearsal.tenancy.seeding import seed
 from deployments.rehearsal.tenancy.server import TenancyServer
@@ -73,9 +73,10 @@ def oke(
         seed(server, place)
         save_tenancy_block(server, place, "oke-acme", folder)
         bootstrap = add_user(server.store, place.tenancy, "bootstrap@example.com")
-        managed = ManagedClusters(server, place, place.signatory.user_id, bootstrap.user_id)
+        fleet = OkeUser(place.signatory.user_id, "oke-acme")
+        managed = ManagedClusters(server, place, fleet, OkeUser(bootstrap.user_id, "oke-acme"))
         cluster = managed.announce("fra-1")
-        settings = managed.settings(cluster, folder / "webhook.yaml")
+        settings = managed.settings(cluster, folder / "webhook.yaml", ControlPlaneSettings())
         with start_first_free(programs, folder / "fra-1", ALL_NUMBERS[60:], settings) as control_plane:
             make_accounts(control_plane)
             managed.grant(control_plane)
