@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from prefect.client.orchestration import SyncPrefectClient
+
 from deployments.rehearsal.control_plane import ControlPlaneSettings
 from deployments.rehearsal.node.settings import NodeSettings
 from deployments.rehearsal.prefect_services import PrefectServices
@@ -31,13 +33,13 @@ class KubeletDelay:
 
 
 @contextmanager
-def prefect_server(folder: Path) -> Iterator[None]:
+def prefect_server(folder: Path) -> Iterator[SyncPrefectClient]:
     """A Prefect server on SQLite that the flows of this process report to."""
     with PrefectServices(folder / "prefect") as services:
         services.start_server()
-        with prefect_environment(services):
-            logging.disable(logging.INFO)
-            yield
+        with prefect_environment(services) as client:
+            logging.disable(logging.WARNING)
+            yield client
 
 
 @contextmanager
