@@ -1,19 +1,14 @@
-"""Creates prerequisites so that doing it again makes no twins: look, create with a retry token, wait.
+"""Creates prerequisites so that doing it again makes no twins.
 
-The retry token is made of what is created, so that a request whose answer was lost is answered with the same
-object. Bodies hold no time of their own making: the service would refuse the token with another body.
+Bodies hold no time of their own making: the service would refuse a retry token with another body.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tasks.clients.tenancy.calls import Service, TenancyCalls
-from tasks.clients.tenancy.errors import TenancyConflictError
+from tasks.clients.tenancy.making import TAGS, Recipe, make_once, wait_for_state
 from tasks.clients.tenancy.sdk import Untyped, oci
-from tasks.core.errors import TenancyError
-from tasks.core.prerequisites.objects import LEAVING
 from tasks.core.prerequisites.steps import (
     CreateAuthority,
     CreateCertificate,
@@ -23,11 +18,6 @@ from tasks.core.prerequisites.steps import (
     CreateVault,
     RaiseLeafRule,
 )
-
-_TAGS = {"managed-by": "osok-fleet"}
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 10.0
-_ENDED_BADLY = frozenset({"FAILED", "DELETED", "DELETING"}) | LEAVING
 
 
 @dataclass(frozen=True)
@@ -47,29 +37,6 @@ class Site:
     begun: datetime
 
 
-@dataclass(frozen=True)
-class _Recipe:
-    """How one kind of object is made once.
-
-    Attributes:
-        kind: Its name in messages.
-        name: The wanted name.
-        details: The request's body.
-        listed: Lists what is there: models with a name, a state and an id.
-        create: Sends the request with a retry token and gives the model.
-        read: Reads the object by OCID.
-        good: The state to wait for.
-    """
-
-    kind: str
-    name: str
-    details: Untyped
-    listed: Callable[[], Iterable[Untyped]]
-    create: Callable[[str], Untyped]
-    read: Callable[[str], Untyped]
-    good: str
-
-
 def create_dynamic_group(site: Site, step: CreateDynamicGroup) -> str:
     """Make a dynamic group; gives its OCID."""
     root = site.home.identity.tenancy_id
@@ -78,7 +45,7 @@ def create_dynamic_group(site: Site, step: CreateDynamicGroup) -> str:
         name=step.name,
         matching_rule=step.matching_rule,
         description="The nodes that run the OCI Service Operator",
-        freeform_tags=_TAGS,
+        freeform_tags=TAGS,
     )
     return _identity(site.home, step.name, "dynamic_group", details)
 
@@ -90,7 +57,7 @@ def create_policy(site: Site, step: CreatePolicy) -> str:
         name=step.name,
         statements=list(step.statements),
         description="What Service Mesh, Certificates and Vault need",
-        freeform_tags=_TAGS,
+        freeform_tags=TAGS,
     )
     return _identity(site.home, step.name, "policy", details)
 
@@ -102,9 +69,9 @@ def create_vault(site: Site, step: CreateVault) -> str:
         compartment_id=site.compartment_id,
         display_name=step.name,
         vault_type=step.kind.value,
-        freeform_tags=_TAGS,
+        freeform_tags=TAGS,
     )
-    recipe = _Recipe(
+    recipe = Recipe(
         kind="vault",
         name=step.name,
         details=details,
@@ -113,7 +80,7 @@ def create_vault(site: Site, step: CreateVault) -> str:
         read=lambda identifier: calls.get(Service.VAULTS, "get_vault", identifier),
         good="ACTIVE",
     )
-    return _made(calls, recipe)
+    return make_once(calls, recipe)
 
 
 def create_key(site: Site, step: CreateKey, vault_id: str) -> str:
@@ -126,14 +93,14 @@ def create_key(site: Site, step: CreateKey, vault_id: str) -> str:
         display_name=step.name,
         protection_mode="HSM",
         key_shape=models.KeyShape(algorithm="RSA", length=step.bits // 8),
-        freeform_tags=_TAGS,
+        freeform_tags=TAGS,
     )
 
     def listed() -> list[Untyped]:
         found = calls.pages(Service.KEYS, "list_keys", site.compartment_id, endpoint=endpoint)
         return [model for model in found if model.vault_id == vault_id]
 
-    recipe = _Recipe(
+    recipe = Recipe(
         kind="key",
         name=step.name,
         details=details,
@@ -144,7 +111,7 @@ def create_key(site: Site, step: CreateKey, vault_id: str) -> str:
         read=lambda identifier: calls.get(Service.KEYS, "get_key", identifier, endpoint=endpoint),
         good="ENABLED",
     )
-    return _made(calls, recipe)
+    return make_once(calls, recipe)
 
 
 def create_authority(site: Site, step: CreateAuthority, key_id: str) -> str:
@@ -154,7 +121,7 @@ def create_authority(site: Site, step: CreateAuthority, key_id: str) -> str:
         name=step.name,
         compartment_id=site.compartment_id,
         kms_key_id=key_id,
-        freeform_tags=_TAGS,
+        freeform_tags=TAGS,
         certificate_authority_config=models.CreateRootCaByGeneratingInternallyConfigDetails(
             subject=models.CertificateSubject(common_name=step.common_name),
             signing_algorithm="SHA256_WITH_RSA",
@@ -172,7 +139,7 @@ def create_certificate(site: Site, step: CreateCertificate, authority_id: str) -
     details = models.CreateCertificateDetails(
         name=step.name,
         compartment_id=site.compartment_id,
-        freeform_tags=_TAGS,
+        freeform_tags=TAGS,
         certificate_config=models.CreateCertificateIssuedByInternalCaConfigDetails(
             issuer_certificate_authority_id=authority_id,
             certificate_profile_type="TLS_SERVER",
@@ -216,13 +183,13 @@ def raise_leaf_rule(site: Site, step: RaiseLeafRule) -> str:
     def read_again(identifier: str) -> Untyped:
         return calls.get(Service.CERTIFICATES, "get_certificate_authority", identifier)
 
-    return _wait(calls, "certificate authority", step.authority_id, read_again, "ACTIVE")
+    return wait_for_state(calls, "certificate authority", step.authority_id, read_again, "ACTIVE")
 
 
 def _identity(home: TenancyCalls, name: str, kind: str, details: Untyped) -> str:
     root = home.identity.tenancy_id
     plural = {"policy": "list_policies", "dynamic_group": "list_dynamic_groups"}[kind]
-    recipe = _Recipe(
+    recipe = Recipe(
         kind=kind.replace("_", " "),
         name=name,
         details=details,
@@ -231,13 +198,13 @@ def _identity(home: TenancyCalls, name: str, kind: str, details: Untyped) -> str
         read=lambda identifier: home.get(Service.IDENTITY, f"get_{kind}", identifier),
         good="ACTIVE",
     )
-    return _made(home, recipe)
+    return make_once(home, recipe)
 
 
 def _certificates(site: Site, name: str, kind: str, details: Untyped) -> str:
     calls = site.calls
     plural = {"certificate": "certificates", "certificate_authority": "certificate_authorities"}[kind]
-    recipe = _Recipe(
+    recipe = Recipe(
         kind=kind.replace("_", " "),
         name=name,
         details=details,
@@ -250,67 +217,7 @@ def _certificates(site: Site, name: str, kind: str, details: Untyped) -> str:
         read=lambda identifier: calls.get(Service.CERTIFICATES, f"get_{kind}", identifier),
         good="ACTIVE",
     )
-    return _made(calls, recipe)
-
-
-def _made(calls: TenancyCalls, recipe: _Recipe) -> str:
-    identifier = _present(recipe)
-    if identifier is None:
-        # The SDK shows a model as JSON with sorted keys, so the same body gives the same token.
-        token = hashlib.sha256(f"{recipe.kind}/{recipe.details}".encode()).hexdigest()
-        try:
-            identifier = recipe.create(token).id
-        except TenancyConflictError:
-            # The name is taken: somebody, or this run's lost request, was faster.
-            identifier = _present(recipe)
-            if identifier is None:
-                raise
-    return _wait(calls, recipe.kind, identifier, recipe.read, recipe.good)
-
-
-def _present(recipe: _Recipe) -> str | None:
-    """The OCID of the object that bears the name already.
-
-    Raises:
-        TenancyError: It is on its way out; another one of the same name would be its twin.
-    """
-    named = [model for model in recipe.listed() if _name(model) == recipe.name]
-    alive = [model for model in named if model.lifecycle_state not in _ENDED_BADLY]
-    if alive:
-        return str(alive[0].id)
-    leaving = [model for model in named if model.lifecycle_state in LEAVING]
-    if leaving:
-        raise TenancyError(
-            f"create a {recipe.kind}",
-            recipe.name,
-            "no other of that name",
-            f"{leaving[0].id} in {leaving[0].lifecycle_state}",
-            "Cancel its deletion, or choose another name.",
-        )
-    return None
-
-
-def _name(model: Untyped) -> str:
-    return str(getattr(model, "display_name", None) or getattr(model, "name", ""))
-
-
-def _wait(calls: TenancyCalls, kind: str, identifier: str, read: Callable[[str], Untyped], good: str) -> str:
-    pause = _FIRST_PAUSE
-    while True:
-        model = read(identifier)
-        if model.lifecycle_state == good:
-            return identifier
-        if model.lifecycle_state in _ENDED_BADLY:
-            details = getattr(model, "lifecycle_details", None) or ""
-            raise TenancyError(
-                f"wait for the {kind}",
-                identifier,
-                good,
-                f"{model.lifecycle_state} {details}".strip(),
-                "Read the reason in the OCI console; a missing right to use the key is the usual one.",
-            )
-        calls.pause(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
+    return make_once(calls, recipe)
 
 
 def _validity(site: Site, days: int) -> Untyped:
