@@ -67,7 +67,7 @@ def namespace(client: ClusterClient, authority: trustme.CA) -> Iterator[str]:
     client.create(leaf_secret(authority, made, "operator", f"webhook.{made}.svc"))
     client.create(service(made, "webhook"))
     client.create(operator(made, "operator"))
-    wait_for(lambda: facts(client, made)[0].presented)
+    healthy_fact(client, made)
     yield made
     client.delete(ObjectRef("v1", "Namespace", made))
 
@@ -101,6 +101,11 @@ def facts(client: ClusterClient, namespace: str, *services: str) -> tuple[Endpoi
     return read_endpoint_facts(client, WebhookTarget(namespace, services or ("webhook",)))
 
 
+def healthy_fact(client: ClusterClient, namespace: str) -> EndpointFact:
+    """The fact of the only endpoint, as soon as nothing is wrong with it: a busy pod misses a probe at times."""
+    return wait_for(lambda: next((one for one in facts(client, namespace) if not one.problem), None))
+
+
 def fact_with_address(client: ClusterClient, namespace: str, name: str) -> EndpointFact:
     """The fact of a Service's only endpoint, as soon as it has one."""
     return wait_for(lambda: next((one for one in facts(client, namespace, name) if one.address), None))
@@ -109,9 +114,8 @@ def fact_with_address(client: ClusterClient, namespace: str, name: str) -> Endpo
 def test_an_endpoint_presents_its_whole_chain(
     client: ClusterClient, namespace: str, root: trustme.CA
 ) -> None:
-    (fact,) = facts(client, namespace)
+    fact = healthy_fact(client, namespace)
 
-    assert fact.problem == ""
     assert fact.address.startswith("198.18.")
     assert fact.address.endswith(":9443")
     assert len(read_certificates(fact.presented)) == 2
