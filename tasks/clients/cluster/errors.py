@@ -10,7 +10,8 @@ from tasks.core.errors import (
     ClusterUnavailableError,
 )
 
-_MESSAGE_LIMIT = 600
+_MESSAGE_LIMIT = 1500
+"""Room for a webhook's URL and an x509 error that lists all names of a certificate, each of 80 characters."""
 _BY_STATUS: dict[int, type[ClusterError]] = {
     400: ClusterRejectedError,
     401: ClusterForbiddenError,
