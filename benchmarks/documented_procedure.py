@@ -19,7 +19,7 @@ from pathlib import Path
 from prefect.client.orchestration import SyncPrefectClient
 
 from benchmarks.documented_observing import diagnosis_of, end_state, replaced_at
-from benchmarks.documented_report import Column, Procedure, write_document
+from benchmarks.documented_report import Column, Procedure, summary, write_document
 from benchmarks.documented_steps import WORKING_SIGNER, DocumentedProcedure, PageStep
 from benchmarks.olm_activity import read_activity
 from benchmarks.rotating_world import KubeletDelay, installed_cluster, prefect_server
@@ -171,7 +171,7 @@ def main() -> int:
         for olm in OlmVersion:
             for procedure in Procedure:
                 columns.append(measure(olm, procedure, delay, client))
-                _say(f"OLM {olm}, {procedure}: {columns[-1]}")
+                _say(summary(columns[-1]))
                 write_document(columns, command, delay)
     return 0
 

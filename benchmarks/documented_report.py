@@ -63,6 +63,13 @@ def write_document(columns: Sequence[Column], command: str, delay: timedelta) ->
     _DOCUMENT.write_text("\n".join(parts))
 
 
+def summary(column: Column) -> str:
+    """A line of progress."""
+    failed = len(column.probed.failed)
+    calls = f"{failed} of {column.probed.calls} calls failed {dict(column.probed.kinds)}"
+    return f"OLM {column.olm}, {column.procedure}: {calls}, Secret {_secret(column)}, {column.diagnosis}"
+
+
 def cause_of(column: Column) -> str:
     """What a diagnosis has to find, by what was seen; empty when all is well."""
     if column.replaced_after is not None:
@@ -101,7 +108,7 @@ def _main_table(columns: Sequence[Column]) -> str:
         "longest window of failures": _window,
         "what the API server answered": lambda one: answers_in(call.message for call in one.probed.failed),
         "OLM's installs of the operator": lambda one: str(one.installs),
-        "OLM's own look": _look,
+        "OLM's own look (resync)": _look,
         "the Secret afterwards": _secret,
         "endpoints serve the issued certificate": lambda one: "yes" if one.state.served else "no",
         "caBundles with the CA": lambda one: f"{one.state.trusting} of {one.state.bundles}",
@@ -147,7 +154,10 @@ def _named(column: Column) -> str:
 def answers_in(messages: Iterable[str]) -> str:
     """The different errors in what the API server said, the most frequent first, with their numbers."""
     counted = Counter(_error(message) for message in messages)
-    shown = [f"{text} ({number} times)" for text, number in counted.most_common(_SHOWN)]
+    shown = [
+        f"{text} ({number} {'call' if number == 1 else 'calls'})"
+        for text, number in counted.most_common(_SHOWN)
+    ]
     more = len(counted) - len(shown)
     return "\n".join([*shown, *([f"and {more} others"] if more > 0 else [])])
 

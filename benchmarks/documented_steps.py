@@ -190,7 +190,10 @@ class DocumentedProcedure:
 
 
 def _one_line(output: bytes) -> str:
-    """The last thing a program said, without its time stamps; long texts are cut."""
+    """What a program said, in one line: the status that it shows, or its last words without the time."""
     lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
-    text = lines[-1] if lines else ""
-    return re.sub(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ", "", text).strip()[:400]
+    status = [line for line in lines if line.startswith("Status:")]
+    text = (status or lines or [""])[-1]
+    if text.startswith("{"):
+        return f"the {json.loads(text)['kind']}"
+    return " ".join(re.sub(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ", "", text).split())

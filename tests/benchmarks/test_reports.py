@@ -12,7 +12,7 @@ from deployments.rehearsal.programs import OlmVersion
 
 WRONG_NAME = (
     "Could not create Mesh proof (rehearsal-1): found HTTP 500: Internal error occurred: failed calling "
-    'webhook "mesh": failed to call webhook: Post "https://svc:443/validate?timeout=10s": tls: failed to verify '
+    'webhook "mesh": failed to call webhook: Post "https://svc:443/": tls: failed to verify '
     "certificate: x509: certificate is valid for a.b.svc.cluster.local, not a.b.svc. Run the flow again."
 )
 UNTRUSTED = "found HTTP 500: x509: certificate signed by unknown authority"
@@ -33,8 +33,8 @@ def test_answers_are_cut_to_the_certificates_error_and_counted() -> None:
     found = answers_in([WRONG_NAME, LOST, WRONG_NAME])
 
     assert found.splitlines() == [
-        "x509: certificate is valid for a.b.svc.cluster.local, not a.b.svc (2 times)",
-        'service "web" not found (1 times)',
+        "x509: certificate is valid for a.b.svc.cluster.local, not a.b.svc (2 calls)",
+        'service "web" not found (1 call)',
     ]
 
 
