@@ -102,7 +102,7 @@ def facts(client: ClusterClient, namespace: str, *services: str) -> tuple[Endpoi
 
 
 def healthy_fact(client: ClusterClient, namespace: str) -> EndpointFact:
-    """The fact of the only endpoint, as soon as nothing is wrong with it: a busy pod misses a probe at times."""
+    """The fact of the only endpoint, as soon as nothing is wrong: a busy pod misses a probe at times."""
     return wait_for(lambda: next((one for one in facts(client, namespace) if not one.problem), None))
 
 
