@@ -9,6 +9,7 @@ RUN := $(UV) run --frozen --no-sync
 export UV_PYTHON_DOWNLOADS := never
 CLUSTERS ?= 1
 OLM ?= 0.46.0
+WORKERS ?= 2
 
 help:  ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -31,9 +32,9 @@ programs: setup  ## Build the control plane's programs (cached outside the check
 rehearsal: setup  ## Install the operator on an embedded control plane through Prefect (KEEP=1, CLUSTERS=N, OLM=0.20.0)
 	$(RUN) python -m deployments.rehearsal --clusters $(CLUSTERS) --olm $(OLM) $(if $(KEEP),--keep)
 
-test: setup  ## All tests; builds the control plane's programs when they are not cached
+test: setup  ## All tests, in WORKERS=2 processes; builds the control plane's programs when they are not cached
 	$(RUN) python -m deployments.rehearsal.programs
-	$(RUN) pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(RUN) pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
 
 test-core: setup  ## The pure tests, in seconds
 	$(RUN) pytest tests/core $(ARGS)
