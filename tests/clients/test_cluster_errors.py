@@ -13,11 +13,12 @@ NAMES = [
 
 
 def test_the_name_that_a_certificate_lacks_is_not_cut_off() -> None:
-    url = f"https://{NAMES[4]}:443/validate-servicemesh-oci-oracle-com-v1beta1-virtualserviceroutetable"
+    path = "validate-servicemesh-oci-oracle-com-v1beta1-virtualserviceroutetable?timeout=10s"
+    url = f"https://{NAMES[4]}:443/{path}"
     message = (
-        'Internal error occurred: failed calling webhook "vsrt-validator.servicemesh.oci.oracle.cloud.com": failed '
-        f'to call webhook: Post "{url}": tls: failed to verify certificate: x509: certificate is valid for '
-        f"{', '.join(NAMES)}, not {NAMES[4]}"
+        'Internal error occurred: failed calling webhook "vsrt-validator.servicemesh.oci.oracle.cloud.com": '
+        f'failed to call webhook: Post "{url}": tls: failed to verify certificate: '
+        f"x509: certificate is valid for {', '.join(NAMES)}, not {NAMES[4]}"
     )
     body = json.dumps({"kind": "Status", "message": message}).encode()
 
