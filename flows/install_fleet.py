@@ -1,4 +1,4 @@
-"""Takes clusters from nothing to a running, verified operator (R1–R11)."""
+"""Takes clusters from nothing to a running, verified operator (R1–R11), after a look at OCI (R23–R28)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -12,6 +12,7 @@ from tasks.certificates.proving import prove_certificate
 from tasks.certificates.wave import CertificateWave
 from tasks.connections import load_block
 from tasks.core.errors import FleetError
+from tasks.core.prerequisites.settings import FleetPrerequisites
 from tasks.core.settings import (
     CertificateChoice,
     CertificateMode,
@@ -31,6 +32,7 @@ from tasks.operator.subscription import (
     subscribe,
     wait_for_csv_succeeded,
 )
+from tasks.prerequisites.upstream import Upstream, check_upstream
 from tasks.reporting import StepLog, publish_reports, raise_unless_all_installed
 from tasks.sources import Sources, fetch_sources
 from tasks.target import check_target
@@ -51,6 +53,7 @@ def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of th
     certificate: CertificateChoice = CertificateChoice(),
     metrics_server: MetricsServerChoice = MetricsServerChoice(),
     deadlines: Deadlines = Deadlines(),
+    prerequisites: FleetPrerequisites = FleetPrerequisites(),  # noqa: B008 - a frozen model
 ) -> None:
     """Install OLM, the operator and optionally the metrics server, and prove that its webhooks answer.
 
@@ -66,11 +69,18 @@ def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of th
         certificate: OLM's own webhook certificate, or one signed by your CA after a person approved it.
         metrics_server: The optional metrics server, which the autoscaler of ingress gateways needs.
         deadlines: How long the stages of one cluster may take, as ISO 8601 durations: PT90S, PT5M, PT1H.
+        prerequisites: What has to be there in OCI. Each tenancy's region is read once; clusters of one that
+            lacks something are refused before anything is written.
     """
+    upstream = check_upstream(clusters, prerequisites)
     sources = fetch_sources(operator, olm, metrics_server)
     wave = CertificateWave(sources.profile, sources.installation.namespace, certificate)
     logs = {name: StepLog(name, sources.profile.lifecycle_notice) for name in clusters}
-    prepared = {name: _prepare(log, sources, wave, deadlines) for name, log in logs.items()}
+    prepared = {
+        name: _prepare(log, sources, wave, deadlines)
+        for name, log in logs.items()
+        if _has_prerequisites(log, upstream)
+    }
     wave.decide()
     for name, cluster in prepared.items():
         if cluster is not None:
@@ -78,6 +88,20 @@ def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of th
     reports = [log.report() for log in logs.values()]
     publish_reports(reports)
     raise_unless_all_installed(reports)
+
+
+def _has_prerequisites(log: StepLog, upstream: Upstream) -> bool:
+    """Whether a cluster's prerequisites are met, or were not looked at; the log says which."""
+    left_out = upstream.left_out(log.cluster)
+    if left_out:
+        log.skip(InstallStep.PREREQUISITES, left_out)
+        return True
+    try:
+        log.record(InstallStep.PREREQUISITES, upstream.require, log.cluster)
+    except FleetError:
+        # The log has the error; the other clusters go on, and the flow fails at its end.
+        return False
+    return True
 
 
 def _prepare(
@@ -102,7 +126,7 @@ def _prepare(
         if wave.choice.mode is CertificateMode.OWN:
             log.record(InstallStep.CERTIFICATE_REQUEST, wave.request, cluster, target)
     except FleetError:
-        # The log has the error; the other clusters go on, and the flow fails at its end.
+        # As above.
         return None
     return cluster
 

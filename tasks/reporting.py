@@ -47,6 +47,10 @@ class StepLog:
         self._keep(step, result, started)
         return result
 
+    def skip(self, step: InstallStep, reason: str) -> None:
+        """Note that a step is left out, and why."""
+        self._append(step, StepState.SKIPPED, time.monotonic(), reason)
+
     def version(self, name: str, version: str) -> None:
         """Note a version for the report."""
         self._versions[name] = version

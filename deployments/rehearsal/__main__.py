@@ -16,7 +16,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from deployments.rehearsal.breaking import BREAKAGES, Breaker
 from deployments.rehearsal.deciding import Gate, decide_in_terminal
 from deployments.rehearsal.prefect_services import PrefectServices
-from deployments.rehearsal.preparing import RehearsalTenancy, prepare
+from deployments.rehearsal.preparing import NEEDS, RehearsalTenancy, prepare
 from deployments.rehearsal.programs import OlmVersion, ensure_programs
 from deployments.rehearsal.running import (
     AUTHORITY,
@@ -85,7 +85,8 @@ def _operate(client: SyncPrefectClient, world: World) -> bool:
 def _install(client: SyncPrefectClient, world: World) -> FinishedRun:
     save_authority(world)
     certificate = {"mode": "OWN", "authority": AUTHORITY}
-    parameters = {**world.parameters(), "certificate": certificate}
+    prerequisites = {"needs": NEEDS}
+    parameters = {**world.parameters(), "certificate": certificate, "prerequisites": prerequisites}
     run = submit(client, "install-fleet/install-fleet", parameters)
     _say(f"\ninstall-fleet runs on {len(world.clusters)} cluster(s) of the tenancy, OLM {world.olm}")
     finished = follow(client, run, _say)

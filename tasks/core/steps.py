@@ -6,6 +6,7 @@ from enum import Enum
 class InstallStep(Enum):
     """One step on one cluster: its title in reports and its runbook ids."""
 
+    PREREQUISITES = ("OCI prerequisites", ("R23", "R24", "R25", "R26", "R27", "R28"))
     BLOCK = ("Cluster block loaded", ())
     TARGET = ("Cluster reachable, pinned, permissions", ("R1",))
     OLM_CRDS = ("OLM: custom resource definitions", ("R2",))

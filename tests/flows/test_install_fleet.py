@@ -40,6 +40,15 @@ def test_the_operator_is_installed_and_every_check_passes(
     assert {row["state"] for row in report["olm"]} == {"HEALTHY"}
 
 
+def test_a_fleet_without_a_tenancy_is_told_that_nothing_was_checked_there(
+    installed_world: World, prefect_server: SyncPrefectClient
+) -> None:
+    first, *_ = first_report(prefect_server, installed_world.clusters[0].name)["steps"]
+
+    assert (first["step"], first["state"]) == ("PREREQUISITES", "SKIPPED")
+    assert first["detail"].startswith("not checked: no OCI tenancy is known for this cluster.")
+
+
 def test_the_csv_succeeded_in_the_operators_namespace(installed_world: World) -> None:
     client = installed_world.clusters[0].control_plane.client()
     ref = ObjectRef(

@@ -1,5 +1,6 @@
 """Blocks for the rehearsal's tenancy, as a person saves them before the first run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from blocks.oci_tenancy import ConfigFile, OciTenancy
@@ -7,7 +8,13 @@ from deployments.rehearsal.tenancy.server import TenancyServer
 from deployments.rehearsal.tenancy.world import Place
 
 
-def save_tenancy_block(server: TenancyServer, place: Place, name: str, folder: Path) -> str:
+def save_tenancy_block(
+    server: TenancyServer,
+    place: Place,
+    name: str,
+    folder: Path,
+    region_endpoints: Mapping[str, str] | None = None,
+) -> str:
     """Save a block that signs with a configuration file in a folder of its own; gives its name."""
     folder = folder / name
     folder.mkdir()
@@ -18,6 +25,7 @@ def save_tenancy_block(server: TenancyServer, place: Place, name: str, folder: P
         compartment_id=place.compartment_id,
         authentication=ConfigFile(path=place.signatory.write_config(folder, server.region)),
         endpoint=server.url,
+        region_endpoints=dict(region_endpoints or {}),
     )
     block.save(name, overwrite=True)
     return name

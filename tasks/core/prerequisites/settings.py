@@ -133,3 +133,26 @@ class PrerequisiteChoice(_Settings):
         if lenient and not self.reason.strip():
             raise ValueError("give a reason for skipping the check or accepting unknown findings")
         return self
+
+
+class FleetPrerequisites(PrerequisiteChoice):
+    """What a run over a fleet asks of OCI before it touches a cluster (R23–R28)."""
+
+    mode: PrerequisiteMode = Field(
+        default=PrerequisiteMode.CHECK,
+        title="Prerequisites",
+        description="CHECK: the tenancies below and those of OKE clusters, each once. SKIP: none; say why.",
+    )
+    tenancies: list[str] = Field(
+        default_factory=list,
+        title="Tenancy blocks",
+        description="Names of the OSOK OCI Tenancy blocks that clusters outside of OKE depend on; OKE "
+        "clusters name theirs in their own blocks. Without any tenancy nothing is checked, and the report "
+        "says so.",
+    )
+    needs: PrerequisiteNeeds | None = Field(
+        default=None,
+        title="What has to be there",
+        description="Vault, key, authority, gateway certificate and operator; required as soon as there is a "
+        "tenancy to check.",
+    )
