@@ -42,7 +42,14 @@ class CertificateAuthority(Block):
         default="osok-fleet-certificate-authority", description="Name of that Secret (keys tls.crt, tls.key)."
     )
     certificate_file: Path | None = Field(
-        default=None, description="PEM file with the CA's certificate, then those above it; for FILE."
+        default=None,
+        description="PEM file with the CA's certificate, then those above it; for FILE, and for EXTERNAL "
+        "unless `certificate` is filled in.",
+    )
+    certificate: str = Field(
+        default="",
+        description="The signing CA's certificate in PEM, then those above it, as text; for EXTERNAL. "
+        "It is public: what is pasted at the gate has to be signed by it.",
     )
     key_file: Path | None = Field(default=None, description="PEM file with the CA's key; for FILE.")
     passphrase: SecretStr | None = Field(
@@ -59,7 +66,11 @@ class CertificateAuthority(Block):
         default=timedelta(days=5 * 365), description="Lifetime of the CA to make; for MADE_ONCE."
     )
     tenancy: str = Field(default="", description="Name of the OciTenancy block; for OCI.")
-    ocid: str = Field(default="", description="OCID of the certificate authority; for OCI.")
+    ocid: str = Field(
+        default="",
+        pattern=r"^$|^ocid1\.certificateauthority\.",
+        description="OCID of the certificate authority; for OCI.",
+    )
 
     @model_validator(mode="after")
     def _is_complete(self) -> "CertificateAuthority":
@@ -68,8 +79,12 @@ class CertificateAuthority(Block):
             AuthorityKind.SECRET: {"cluster": self.cluster},
             AuthorityKind.FILE: {"certificate_file": self.certificate_file, "key_file": self.key_file},
             AuthorityKind.OCI: {"tenancy": self.tenancy, "ocid": self.ocid},
-            AuthorityKind.EXTERNAL: {},
+            AuthorityKind.EXTERNAL: {
+                "certificate or certificate_file": self.certificate.strip() or self.certificate_file
+            },
         }
+        if "PRIVATE KEY" in self.certificate:
+            raise ValueError("certificate: a private key has no place there, and is lost once it was typed")
         missing = [name for name, value in needs[self.kind].items() if not value]
         if missing:
             raise ValueError(f"{' and '.join(missing)}: required when kind is {self.kind.value}")

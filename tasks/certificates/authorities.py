@@ -10,7 +10,10 @@ from tasks.clients.cluster import ClusterClient
 from tasks.clients.files import read_file
 from tasks.connections import load_block, open_cluster
 from tasks.core.certificates.authorities import Authority, AuthorityPlan, create_authority, load_authority
+from tasks.core.certificates.certificate import Certificate
+from tasks.core.certificates.chains import issuing_first
 from tasks.core.certificates.keys import KeySpec, generate_key
+from tasks.core.certificates.reading import read_certificates
 from tasks.core.errors import CertificateError, ClusterConflictError, InputError
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.ownership import marked_as_ours
@@ -36,9 +39,29 @@ def open_authority(block: CertificateAuthority) -> Authority:
             raise InputError(
                 "open the certificate authority",
                 f"kind {block.kind.value}",
-                "a kind whose key the worker may hold: MADE_ONCE, SECRET or FILE",
+                "a kind whose key this process may hold: MADE_ONCE, SECRET or FILE",
                 block.kind.value,
             )
+
+
+def read_external_trust(block: CertificateAuthority) -> tuple[Certificate, ...]:
+    """The certificate of a CA that somebody else runs, then those above it.
+
+    Raises:
+        CertificateError: There is none in the block's text or file.
+        InputError: The file cannot be read.
+    """
+    text = block.certificate.encode()
+    found = read_certificates(text if text.strip() else _read(block.certificate_file, "certificate_file"))
+    if not found:
+        raise CertificateError(
+            "read the certificate of the CA",
+            "certificate or certificate_file of the block",
+            "a PEM block `CERTIFICATE`",
+            "none",
+            "Put the issuing CA's certificate there, then those above it.",
+        )
+    return issuing_first(found[0], found[1:])
 
 
 def _from_secret(block: CertificateAuthority) -> Authority:

@@ -140,6 +140,7 @@ def _show(request: PendingRequest) -> str:
         "usages": ", ".join(shown.usages),
         "signer": shown.signer_name,
         "requester": shown.requester,
+        "CA": request.authority or "not read",
         "validity": f"{request.validity.days} days, never longer than the CA's",
         "denied in the cluster": request.denial or "no",
         "replaces": request.replaces or "nothing: the operator is not installed yet",

@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from blocks.certificate_authority import AuthorityKind, CertificateAuthority
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.orders import order_for
+from tasks.certificates.signers import signer_for
 from tasks.certificates.webhooks import read_bundles
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.gathering import read_all
@@ -29,7 +30,7 @@ from tasks.core.certificates.olm import predict_olm, secret_entry
 from tasks.core.certificates.reading import read_certificates
 from tasks.core.certificates.secret_diagnosis import OLM_SELF_SIGNED
 from tasks.core.certificates.webhook_secrets import SecretFacts, read_webhook_secret
-from tasks.core.errors import InputError, PrerequisiteError
+from tasks.core.errors import PrerequisiteError
 from tasks.core.installation import NOT_COPIED
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.olm_health import installed_olm_version
@@ -113,7 +114,8 @@ def read_authority(name: str) -> tuple[Certificate, ...]:
     """The certificates of a CA's block, the issuing one first; never its key. None of a CA not made yet.
 
     Raises:
-        InputError: There is no such block, its file cannot be read, or its kind tells no certificate.
+        InputError: There is no such block, or its file cannot be read.
+        TenancyError: OCI refuses or does not answer.
     """
     block = load_block(CertificateAuthority, name)
     match block.kind:
@@ -125,13 +127,8 @@ def read_authority(name: str) -> tuple[Certificate, ...]:
             secret = client.get(ObjectRef("v1", "Secret", block.secret, block.namespace))
             return read_certificates(secret_entry(secret or {}, "tls.crt") or b"")
         case _:
-            raise InputError(
-                "read the certificate of the CA",
-                f"{name}: kind {block.kind.value}",
-                "kind FILE, SECRET or MADE_ONCE",
-                block.kind.value,
-                "Leave `authority` empty: the diagnosis then knows what the cluster holds.",
-            )
+            # OCI and EXTERNAL: the process never holds their key.
+            return signer_for(block).trust
 
 
 def _expected_target(order: CertificateOrder, secret: SecretFacts | None, issued: bytes) -> WebhookTarget:

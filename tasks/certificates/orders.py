@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from blocks.certificate_authority import CertificateAuthority
 from blocks.kubernetes_cluster import KubernetesCluster
-from tasks.certificates.authorities import open_authority
+from tasks.certificates.signers import signer_for
 from tasks.certificates.staging import read_staged
 from tasks.clients.cluster import ClusterClient
 from tasks.connections import open_cluster
@@ -88,10 +88,8 @@ def _fault(facts: SecretFacts, order: CertificateOrder, authority: CertificateAu
     leaf = facts.leaf
     if leaf is None:
         return "the Secret holds no certificate"
-    opened = open_authority(authority)
     expectation = RequestExpectation(order.plan, facts.key_spki_sha256)
-    trust = (opened.certificate, *opened.above)
-    refusals = check_issued(facts.certificate, expectation, trust, datetime.now(UTC))
+    refusals = check_issued(facts.certificate, expectation, signer_for(authority).trust, datetime.now(UTC))
     return "; ".join(str(refusal) for refusal in refusals)
 
 

@@ -8,23 +8,24 @@ from enum import StrEnum
 
 from blocks.certificate_authority import CertificateAuthority
 from blocks.kubernetes_cluster import KubernetesCluster
-from tasks.certificates.authorities import open_authority
 from tasks.certificates.requests import clear_request, denial_of, expected_request, request_ref
+from tasks.certificates.signers import Signer, describe_signer, signer_for
 from tasks.certificates.staging import Staged, require_staged
 from tasks.clients.cluster import ClusterClient
 from tasks.connections import open_cluster
 from tasks.core.certificate_orders import CertificateOrder, PendingRequest
-from tasks.core.certificates.authorities import Authority
-from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.cluster_request_policy import check_cluster_request
 from tasks.core.certificates.cluster_requests import (
+    PENDING_LIFETIME,
     RequestState,
+    approval_deadline,
     approved,
     issued,
     issued_certificate,
     state_of,
 )
-from tasks.core.certificates.issuing import check_issued, sign_request
+from tasks.core.certificates.commissions import Commission
+from tasks.core.certificates.issuing import check_issued
 from tasks.core.certificates.reading import read_certificates
 from tasks.core.certificates.request_policy import require_none
 from tasks.core.errors import CertificateError, DecisionError
@@ -66,6 +67,23 @@ class IssuedCertificate:
     decided: str
 
 
+@step("check-authority")
+def check_authority(
+    cluster: KubernetesCluster,  # noqa: ARG001 - the step's name has it
+    order: CertificateOrder,
+    authority: CertificateAuthority,
+) -> str:
+    """Refuse a CA that cannot sign this now, before anybody is asked; gives the line that the approver sees.
+
+    Raises:
+        CertificateError: It must not sign this, or no certificate of it would be accepted.
+        FleetError: It cannot be opened: a file, a Secret or OCI says why.
+    """
+    signer = signer_for(authority)
+    signer.require_able(order.plan)
+    return describe_signer(authority, signer)
+
+
 @step("sign-certificate")
 def sign_certificate(
     cluster: KubernetesCluster,
@@ -86,18 +104,18 @@ def sign_certificate(
     """
     client = open_cluster(cluster)
     # Everything that can fail comes before the approval: nobody can take an approval back.
-    opened = open_authority(authority)
+    signer = signer_for(authority)
+    _require_shown_authority(request, describe_signer(authority, signer))
+    signer.require_able(order.plan)
     with _cleared_when_refused(client, order, request):
-        staged = require_staged(client, order)
-        manifest = _read_shown(client, order, staged, request)
-        _refuse_foreign_certificate(order, staged, opened, manifest)
-    manifest, how = _decide(client, manifest, decision, request)
-    if state_of(manifest) is not RequestState.ISSUED:
-        leaf = sign_request(staged.request, staged.expectation(order), opened, datetime.now(UTC))
-        client.replace(issued(manifest, leaf.pem), subresource="status")
+        judge = _Judge(order, require_staged(client, order), signer)
+        manifest = _read_shown(client, order, judge.staged, request)
+        judge.require_good_if_any(manifest, request)
+    manifest = _decide(client, manifest, decision, request)
     with _cleared_when_refused(client, order, request):
-        manifest = _read_shown(client, order, staged, request)
-        return _read_back(order, staged, opened, manifest, how)
+        if state_of(manifest) is not RequestState.ISSUED:
+            client.replace(issued(manifest, judge.sign(manifest, request)), subresource="status")
+        return judge.accept(_read_shown(client, order, judge.staged, request), request)
 
 
 @step("discard-request")
@@ -142,22 +160,25 @@ def _read_shown(
     return manifest
 
 
-def _refuse_foreign_certificate(
-    order: CertificateOrder, staged: Staged, authority: Authority, manifest: Manifest
-) -> None:
-    if issued_certificate(manifest):
-        _check_certificate(order, staged, authority, manifest)
+def _require_shown_authority(request: PendingRequest, found: str) -> None:
+    if request.authority not in ("", found):
+        raise DecisionError(
+            "sign what was shown",
+            request.shown.name,
+            f"the CA that was shown: {request.authority}",
+            found,
+            "Nothing was signed. Run the flow again: it asks for a decision about this CA.",
+        )
 
 
 def _decide(
     client: ClusterClient, manifest: Manifest, decision: Decision, request: PendingRequest
-) -> tuple[Manifest, str]:
+) -> Manifest:
     if state_of(manifest) is not RequestState.PENDING:
-        return manifest, "approved in the cluster"
+        return manifest
     if decision is Decision.APPROVE:
-        message = f"Approved through osok-fleet, request sha256 {request.shown.digest}"
-        changed = client.replace(approved(manifest, message, datetime.now(UTC)), subresource="approval")
-        return changed, "approved by the pipeline on behalf of the person at the gate"
+        changed = approved(manifest, _approval_of(request), datetime.now(UTC))
+        return client.replace(changed, subresource="approval")
     raise DecisionError(
         "sign a request",
         f"{client.name}: {request.shown.name}",
@@ -167,33 +188,64 @@ def _decide(
     )
 
 
-def _read_back(
-    order: CertificateOrder, staged: Staged, authority: Authority, manifest: Manifest, how: str
-) -> IssuedCertificate:
-    content = _check_certificate(order, staged, authority, manifest)
-    leaf = read_certificates(content)[0]
-    return IssuedCertificate(
-        request=manifest["metadata"]["name"],
-        certificate_pem=content,
-        authority_pem=b"".join(certificate.pem for certificate in _trust(authority)),
-        serial=leaf.serial,
-        sha256=leaf.sha256,
-        spki_sha256=leaf.spki_sha256,
-        not_before=leaf.not_before,
-        not_after=leaf.not_after,
-        decided=how,
+def _approval_of(request: PendingRequest) -> str:
+    return f"Approved through osok-fleet, request sha256 {request.shown.digest}"
+
+
+def _how(manifest: Manifest, request: PendingRequest) -> str:
+    """Who approved, from the object itself: a run that starts again says the same."""
+    conditions = (manifest.get("status") or {}).get("conditions") or ()
+    ours = any(one.get("message") == _approval_of(request) for one in conditions)
+    return (
+        "approved by the pipeline on behalf of the person at the gate" if ours else "approved in the cluster"
     )
 
 
-def _check_certificate(
-    order: CertificateOrder, staged: Staged, authority: Authority, manifest: Manifest
-) -> bytes:
-    content = issued_certificate(manifest)
-    refusals = check_issued(content, staged.expectation(order), _trust(authority), datetime.now(UTC))
-    name = manifest["metadata"]["name"]
-    require_none(refusals, "accept the issued certificate", f"CertificateSigningRequest {name}")
-    return content
+@dataclass(frozen=True)
+class _Judge:
+    """Judges certificates for one request of one cluster, whoever signed them."""
 
+    order: CertificateOrder
+    staged: Staged
+    signer: Signer
 
-def _trust(authority: Authority) -> tuple[Certificate, ...]:
-    return (authority.certificate, *authority.above)
+    def require_good(self, content: bytes, name: str) -> None:
+        """Refuse a certificate that is not for our key, our names and our CA."""
+        expectation = self.staged.expectation(self.order)
+        refusals = check_issued(content, expectation, self.signer.trust, datetime.now(UTC))
+        require_none(refusals, "accept the issued certificate", f"CertificateSigningRequest {name}")
+
+    def require_good_if_any(self, manifest: Manifest, request: PendingRequest) -> None:
+        """Judge what is there before the approval: in the status, or pasted at the gate."""
+        if content := issued_certificate(manifest):
+            self.require_good(content, request.shown.name)
+        elif request.signed:
+            self.sign(manifest, request)
+
+    def sign(self, manifest: Manifest, request: PendingRequest) -> bytes:
+        """Have it signed. The status can be written once only, so what was signed is judged first."""
+        name = request.shown.name
+        created = approval_deadline(manifest) - PENDING_LIFETIME
+        expectation = self.staged.expectation(self.order)
+        content = self.signer.sign(
+            Commission(name, self.staged.request, expectation, created, request.signed)
+        )
+        self.require_good(content, name)
+        return content
+
+    def accept(self, manifest: Manifest, request: PendingRequest) -> IssuedCertificate:
+        """What was read back from the status, judged once more."""
+        content = issued_certificate(manifest)
+        self.require_good(content, request.shown.name)
+        leaf = read_certificates(content)[0]
+        return IssuedCertificate(
+            request=request.shown.name,
+            certificate_pem=content,
+            authority_pem=b"".join(certificate.pem for certificate in self.signer.trust),
+            serial=leaf.serial,
+            sha256=leaf.sha256,
+            spki_sha256=leaf.spki_sha256,
+            not_before=leaf.not_before,
+            not_after=leaf.not_after,
+            decided=_how(manifest, request),
+        )

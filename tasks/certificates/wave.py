@@ -3,7 +3,7 @@
 It runs inside a flow and calls tasks; install-fleet and issue-webhook-certificate share it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from blocks.certificate_authority import CertificateAuthority
@@ -12,7 +12,12 @@ from tasks.certificates.gate import SigningDecision, ask_for_decision, shown_in_
 from tasks.certificates.orders import order_for, why_certificate_is_needed
 from tasks.certificates.publishing import Publication, publish_certificate
 from tasks.certificates.requests import request_certificate
-from tasks.certificates.signing import Decision, discard_denied_request, sign_certificate
+from tasks.certificates.signing import (
+    Decision,
+    check_authority,
+    discard_denied_request,
+    sign_certificate,
+)
 from tasks.connections import load_block
 from tasks.core.certificate_orders import CertificateOrder, PendingRequest
 from tasks.core.errors import DecisionError
@@ -55,9 +60,10 @@ class CertificateWave:
         reason = why_certificate_is_needed(cluster, self.order, self.authority)
         if not reason:
             return StepOutcome(detail="the right certificate is in use")
+        authority = check_authority(cluster, self.order, self.authority)
         decide_by = datetime.now(UTC) + self.choice.decision_deadline
         pending = request_certificate(cluster, self.order, target, shown_in_this_try(), decide_by)
-        self.requests[target.name] = pending
+        self.requests[target.name] = replace(pending, authority=authority)
         return StepOutcome(detail=f"{pending.shown.name} waits for a decision: {reason}")
 
     def decide(self) -> None:

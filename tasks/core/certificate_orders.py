@@ -58,6 +58,9 @@ class PendingRequest:
         spki_sha256: Fingerprint of the public key whose private half lies in the staging Secret.
         replaces: What the Secret holds now, in one line; empty when there is none.
         denial: How the request was denied in the cluster since it was shown; empty when it was not.
+        pem: The request's bytes, as an external CA is given them.
+        authority: Which CA signs, with its fingerprint; the decision is bound to it too.
+        signed: What was pasted at the gate for this request, PEM; only where somebody else signs.
     """
 
     cluster: str
@@ -70,9 +73,14 @@ class PendingRequest:
     validity: timedelta
     replaces: str = ""
     denial: str = ""
+    pem: str = ""
+    authority: str = ""
+    signed: str = ""
 
 
 def wave_digest(requests: list[PendingRequest]) -> str:
     """SHA-256 over everything that one gate shows; another byte anywhere asks again."""
-    lines = sorted(f"{request.cluster_uid} {request.shown}" for request in requests)
+    lines = sorted(
+        f"{request.cluster_uid} {request.shown} {request.authority}".rstrip() for request in requests
+    )
     return sha256_hex("\n".join(lines).encode())

@@ -113,7 +113,7 @@ def test_signing_again_gives_the_same_certificate(gate: Gate) -> None:
     again = gate.sign()
 
     assert again.certificate_pem == first.certificate_pem
-    assert again.decided == "approved in the cluster"
+    assert again.decided == "approved by the pipeline on behalf of the person at the gate"
 
 
 def test_an_approval_in_the_cluster_is_enough_for_the_decision_cluster(gate: Gate) -> None:

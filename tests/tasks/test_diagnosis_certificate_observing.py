@@ -26,7 +26,7 @@ from tasks.core.certificates.cluster_requests import RequestState, build_cluster
 from tasks.core.certificates.findings import CertManager
 from tasks.core.certificates.keys import PrivateKey
 from tasks.core.certificates.requests import build_request
-from tasks.core.errors import InputError, PrerequisiteError
+from tasks.core.errors import PrerequisiteError
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.ownership import MANAGED_BY
 from tasks.core.profiles import built_in_profile
@@ -274,8 +274,9 @@ class TestAuthority:
         # A CA that is made once is not made by a diagnosis.
         assert (before, after) == ((), (authority,))
 
-    def test_a_kind_that_tells_no_certificate_is_refused(self) -> None:
-        CertificateAuthority(kind=AuthorityKind.EXTERNAL).save("authority-elsewhere", overwrite=True)
+    def test_the_certificate_of_a_ca_that_somebody_else_runs_stands_in_the_block(self) -> None:
+        authority = make(ROOT)
+        block = CertificateAuthority(kind=AuthorityKind.EXTERNAL, certificate=authority.pem.decode())
+        block.save("authority-elsewhere", overwrite=True)
 
-        with pytest.raises(InputError, match="kind FILE, SECRET or MADE_ONCE"):
-            read_authority.fn("authority-elsewhere")
+        assert read_authority.fn("authority-elsewhere") == (authority,)

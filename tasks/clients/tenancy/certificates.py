@@ -2,11 +2,16 @@
 
 from tasks.clients.tenancy.calls import Service, TenancyCalls
 from tasks.clients.tenancy.lookup import Candidate, Lookup, find
+from tasks.clients.tenancy.making import wait_for_state
 from tasks.clients.tenancy.sdk import Untyped
+from tasks.core.errors import TenancyError
 from tasks.core.prerequisites.readings import AuthorityFacts, CertificateFacts, NotSeen, Unread
 
 _EXPIRY_RULE = "CERTIFICATE_AUTHORITY_ISSUANCE_EXPIRY_RULE"
 _RENEWAL_RULE = "CERTIFICATE_RENEWAL_RULE"
+_PASSING = frozenset({"CREATING", "UPDATING", "CANCELLING_DELETION"})
+"""States of an authority that become ACTIVE by themselves; PENDING_ACTIVATION waits for a person."""
+_KEY_ELSEWHERE = "ROOT_CA_MANAGED_EXTERNALLY"
 
 
 def find_authority(
@@ -36,6 +41,42 @@ def find_certificate(
         return _certificate_facts(calls.get(Service.CERTIFICATES, "get_certificate", identifier))
 
     return find(Lookup("certificate", wanted, compartment_id, read_all, read_one))
+
+
+def require_authority(calls: TenancyCalls, authority_id: str) -> AuthorityFacts:
+    """An authority that can issue now; one that is being changed is waited for.
+
+    Raises:
+        TenancyNotFoundError: It is absent, or this identity may not see it.
+        TenancyError: It is not ACTIVE, was revoked, or its key is outside OCI.
+    """
+
+    def read(identifier: str) -> Untyped:
+        return calls.get(Service.CERTIFICATES, "get_certificate_authority", identifier)
+
+    model = read(authority_id)
+    if model.lifecycle_state in _PASSING:
+        wait_for_state(calls, "certificate authority", authority_id, read, "ACTIVE")
+        model = read(authority_id)
+    facts = _authority_facts(model)
+    if fault := _unable(facts):
+        raise TenancyError(
+            "use the certificate authority",
+            f"{facts.name} ({authority_id})",
+            "one that is ACTIVE, not revoked, and whose key is in OCI",
+            fault,
+            "Bring it in order in the OCI console (R26), or name another one in the authority's block.",
+        )
+    return facts
+
+
+def _unable(facts: AuthorityFacts) -> str:
+    if facts.lifecycle_state != "ACTIVE":
+        details = f": {facts.lifecycle_details}" if facts.lifecycle_details else ""
+        return f"the state {facts.lifecycle_state}{details}"
+    if facts.revoked:
+        return "one whose current version is revoked"
+    return f"the kind {facts.config_type}" if facts.config_type == _KEY_ELSEWHERE else ""
 
 
 def _candidates(calls: TenancyCalls, operation: str, compartment_id: str) -> list[Candidate]:

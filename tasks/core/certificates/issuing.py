@@ -91,7 +91,7 @@ def sign_request(
     """
     plan = expectation.plan
     require_none(check_request(request, expectation), "sign a request", plan.common_name)
-    _require_fit(authority, plan, now)
+    require_fit(authority.certificate, plan, now)
     validity = plan_validity(plan, authority, now)
     key = load_request(request).public_key()
     issuer = authority.certificate.parsed
@@ -112,6 +112,25 @@ def sign_request(
     )
     signed = builder.sign(authority.key.signing_key, authority.key.spec.signature_hash)
     return read_certificate(signed.public_bytes(Encoding.DER))
+
+
+def require_fit(authority: Certificate, plan: CertificatePlan, now: datetime) -> None:
+    """Refuse a CA that must not sign a certificate of this plan now, wherever its key is.
+
+    Raises:
+        CertificateError: The message has every reason.
+    """
+    faults = list(explain_unfit(authority, now))
+    if not permits(authority.constraints, plan.dns_names):
+        faults.append("its name constraints do not permit every name of the certificate")
+    if faults:
+        raise CertificateError(
+            "sign a certificate",
+            f"CA `{authority.subject}`",
+            "a CA that may sign this certificate now",
+            "; ".join(faults),
+            "Choose or make another CA.",
+        )
 
 
 def check_issued(
@@ -172,20 +191,6 @@ def _trust_rules(
     if end - now < SHORTEST_LIFETIME:
         yield Refusal(
             RefusalReason.VALIDITY, f"an end more than {SHORTEST_LIFETIME} away", f"the end {end.isoformat()}"
-        )
-
-
-def _require_fit(authority: Authority, plan: CertificatePlan, now: datetime) -> None:
-    faults = list(explain_unfit(authority.certificate, now))
-    if not permits(authority.certificate.constraints, plan.dns_names):
-        faults.append("its name constraints do not permit every name of the certificate")
-    if faults:
-        raise CertificateError(
-            "sign a certificate",
-            f"CA `{authority.certificate.subject}`",
-            "a CA that may sign this certificate now",
-            "; ".join(faults),
-            "Choose or make another CA.",
         )
 
 
