@@ -10,8 +10,10 @@ from oci.certificates_management import models as sdk
 
 from deployments.rehearsal.tenancy.answers import Answer, Listing, RefusedError, Request, Route
 from deployments.rehearsal.tenancy.issuing import (
+    AuthorityWish,
     Issued,
     Issuer,
+    Names,
     Period,
     issue_for_hosts,
     issue_for_request,
@@ -27,6 +29,7 @@ _BASE = "/20210224"
 _DEFAULT_LEAF = timedelta(days=90)
 _DEFAULT_AUTHORITY = timedelta(days=3650)
 _EXPIRY_RULE = "CERTIFICATE_AUTHORITY_ISSUANCE_EXPIRY_RULE"
+_ISSUANCE_RULE = "CERTIFICATE_AUTHORITY_ISSUANCE_RULE"
 
 
 class CertificatesService:
@@ -95,13 +98,15 @@ class CertificatesService:
         parent = self._issuer(tenancy, getattr(config, "issuer_certificate_authority_id", None))
         authority = _authority_model(details, self._store.new_id("certificateauthority", self._region))
         authority.time_created = self._store.clock()
-        issuer = make_authority(
+        wish = AuthorityWish(
             config.subject.common_name,
             self._period(config.validity, _DEFAULT_AUTHORITY),
             key.model.key_shape.length * 8,
             authority.signing_algorithm,
             parent,
+            _allowed_names(authority),
         )
+        issuer = make_authority(wish)
         authority.current_version = self._version(
             sdk.CertificateAuthorityVersionSummary(certificate_authority_id=authority.id), issuer.certificate
         )
@@ -133,6 +138,8 @@ class CertificatesService:
         authority = self._store.get(
             tenancy, "CertificateAuthority", config.issuer_certificate_authority_id or ""
         )
+        if authority.model.lifecycle_state not in ("ACTIVE", "CREATING", "UPDATING"):
+            raise RefusedError(400, "InvalidParameter", "the certificate authority is not active")
         period = self._period(config.validity, _DEFAULT_LEAF)
         _refuse_too_long(authority.model, period)
         issued = self._issue(config, authority.private, period)
@@ -148,7 +155,7 @@ class CertificatesService:
 
     def _issue(self, config: Model, issuer: Issuer, period: Period) -> Issued:
         if config.config_type == "MANAGED_EXTERNALLY_ISSUED_BY_INTERNAL_CA":
-            return issue_for_request(issuer, x509.load_pem_x509_csr(config.csr_pem.encode()), period)
+            return _issue_for_request(issuer, config.csr_pem, period)
         if config.config_type == "ISSUED_BY_INTERNAL_CA":
             hosts = [name.value for name in config.subject_alternative_names or []]
             return issue_for_hosts(issuer, config.subject.common_name, hosts, period)
@@ -264,6 +271,26 @@ def _etag(model: Model) -> str:
 
 def _summary(kind: str, model: Model) -> Model:
     return summary(_PACKAGE, f"{kind}Summary", model, current_version_summary="current_version")
+
+
+def _issue_for_request(issuer: Issuer, csr_pem: str, period: Period) -> Issued:
+    try:
+        return issue_for_request(issuer, x509.load_pem_x509_csr(csr_pem.encode()), period)
+    except ValueError as error:
+        raise RefusedError(400, "InvalidParameter", f"csrPem: {error}") from error
+
+
+def _allowed_names(authority: Model) -> Names:
+    """The DNS subtrees of the authority's issuance rule."""
+    rules = [rule for rule in authority.certificate_authority_rules if rule.rule_type == _ISSUANCE_RULE]
+    constraint = next((rule.name_constraint for rule in rules if rule.name_constraint), None)
+    if constraint is None:
+        return Names()
+    permitted, excluded = constraint.permitted_subtree or [], constraint.excluded_subtree or []
+    return Names(
+        tuple(node.value for node in permitted if node.type == "DNS"),
+        tuple(node.value for node in excluded if node.type == "DNS"),
+    )
 
 
 def _names(certificate: x509.Certificate) -> list[Model]:
