@@ -7,10 +7,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typing_extensions import override
 
+from deployments.rehearsal.operator.certificates import ReloadingCertificate
+from deployments.rehearsal.operator.server import WebhookServer
 from tests.deployments.test_operator_server import HOST, NAME, Authority
 
 REVIEW = json.dumps(
@@ -78,6 +84,31 @@ def test_who_was_connected_but_not_accepted_yet_is_answered(
         connection.sendall(HEAD + REVIEW)
 
         assert _status(connection) == 200
+
+
+def test_the_end_does_not_interrupt_who_is_being_accepted(authority: Authority) -> None:
+    class EndedWhileAccepting(WebhookServer):
+        @override
+        def process_request(self, request: Any, client_address: Any) -> None:
+            signal.raise_signal(signal.SIGUSR1)
+            super().process_request(request, client_address)
+
+    server = EndedWhileAccepting((HOST, 0), {}, ReloadingCertificate(authority.folder))
+    before = signal.signal(signal.SIGUSR1, lambda *_: server.end())
+    with ThreadPoolExecutor(1) as client:
+        status = client.submit(_post, server.server_address[1], authority)
+        server.serve_until_end()
+        server.server_close()
+
+    signal.signal(signal.SIGUSR1, before)
+    assert status.result() == HTTPStatus.NOT_FOUND
+
+
+def _post(port: int, authority: Authority) -> int:
+    raw = socket.create_connection((HOST, port))
+    with authority.client_context().wrap_socket(raw, server_hostname=NAME) as connection:
+        connection.sendall(HEAD + REVIEW)
+        return _status(connection)
 
 
 def test_a_silent_client_does_not_keep_the_program(

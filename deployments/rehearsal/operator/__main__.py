@@ -9,9 +9,9 @@ import argparse
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 from deployments.rehearsal.operator.api import ApiReader
 from deployments.rehearsal.operator.certificates import CertificateError, ReloadingCertificate
@@ -22,8 +22,7 @@ from deployments.rehearsal.operator.server import Address, HealthServer, Webhook
 def main() -> None:
     """Serve until SIGTERM or SIGINT; exit code 1 when there is nothing to serve with."""
     arguments = _parser().parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+    _on_end(lambda: sys.exit(0))
     try:
         certificate = ReloadingCertificate(arguments.certificates)
     except CertificateError as error:
@@ -34,8 +33,15 @@ def main() -> None:
             threading.Thread(target=health.serve_forever, name="health", daemon=True).start()
         found = handlers(ApiReader.from_environment())
         webhooks = servers.enter_context(WebhookServer(arguments.listen, found, certificate))
+        # An exception out of a signal would hit whatever is being done, an acceptance for example.
+        _on_end(webhooks.end)
         sys.stderr.write(f"serving webhooks on {arguments.listen[0]}:{webhooks.server_address[1]}\n")
-        webhooks.serve_forever()
+        webhooks.serve_until_end()
+
+
+def _on_end(act: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: act())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,10 +57,6 @@ def _address(text: str) -> Address:
     if not host or not port.isdecimal():
         raise argparse.ArgumentTypeError("has to be HOST:PORT")
     return host, int(port)
-
-
-def _end(_signal: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ _QUIET_SECONDS = 10.0
 _LAST_ANSWERS_SECONDS = 1.5
 """How long the end of the server waits for answers that are under way; nodes kill it after two seconds."""
 
+_END_NOTICED_SECONDS = 0.05
+"""How soon the server notices that it is to end."""
+
 _HEALTH_PATHS = ("/healthz", "/readyz")
 
 
@@ -54,6 +57,14 @@ class WebhookServer(ThreadingHTTPServer):
         self._under_way = 0
         self._drained = False
         super().__init__(address, _WebhookRequest)
+
+    def serve_until_end(self) -> None:
+        """Serve until `end` is called."""
+        self.serve_forever(_END_NOTICED_SECONDS)
+
+    def end(self) -> None:
+        """Have `serve_until_end` return soon, without an interruption of what it does; returns at once."""
+        threading.Thread(target=self.shutdown, name="end", daemon=True).start()
 
     @override
     def server_close(self) -> None:
