@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from benchmarks.machine import Sleeper
 from benchmarks.olm_activity import Activity, read_activity
 from benchmarks.rotating_world import KubeletDelay, installed_cluster, prefect_server
 from benchmarks.rotation_report import Conditions, Measured, describe, write_section
@@ -77,13 +78,14 @@ class Rotator:
         self._prober = prober
         self._authority = ""
 
-    def rotate(self, draw: Draw) -> Measured:
+    def rotate(self, draw: Draw, sleeper: Sleeper) -> Measured:
         """Carry one rotation out and say what was seen; an error of the pipeline stands in the result."""
         if draw.new_ca:
             self._authority = f"bench-ca-{draw.number}"
             make_authority(self._folder, self._authority)
         self._delay.current = draw.delay
         before, offset = self._prober.result, self._control_plane.audit_log.stat().st_size
+        sleeper.take()
         started, problem = time.monotonic(), ""
         try:
             rotation = rotate_at_once(self._cluster.name, self._authority, _PATIENCE)
@@ -100,6 +102,7 @@ class Rotator:
             calls=after.calls - before.calls,
             rate=(after.calls - before.calls) / seconds,
             failed=after.failed[len(before.failed) :],
+            stalled=sleeper.take(),
             activity=self._activity(offset),
             problem=problem,
         )
@@ -126,7 +129,6 @@ def main() -> int:
         ca_share=arguments.ca_share,
         planned=arguments.rotations,
         date=datetime.now(UTC),
-        cores=os.cpu_count() or 0,
         load=os.getloadavg()[0],
     )
     measured: list[Measured] = []
@@ -135,9 +137,9 @@ def main() -> int:
         with installed_cluster(olm, delay, _say) as cluster:
             prober = validators_prober(cluster.control_plane)
             rotator = Rotator(cluster, olm, Path(scratch), delay, prober)
-            with prober:
+            with prober, Sleeper() as sleeper:
                 for draw in draws(arguments):
-                    measured.append(rotator.rotate(draw))
+                    measured.append(rotator.rotate(draw, sleeper))
                     _say(describe(measured[-1], arguments.rotations))
                     write_section(conditions, measured, prober.result)
     return 1 if any(one.problem for one in measured) else 0

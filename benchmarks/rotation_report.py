@@ -1,6 +1,5 @@
 """docs/rotation.md: what was measured of a rotation, and the section of one OLM version."""
 
-import os
 import re
 import statistics
 from collections import Counter
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from benchmarks.machine import describe_machine
 from benchmarks.olm_activity import Activity
 from deployments.rehearsal.prober import FailedCall, ProbeResult
 from deployments.rehearsal.programs import OlmVersion
@@ -32,6 +32,8 @@ the last change of the Secret. A pod that starts reads the Secret at once, as wi
   OLM does so every five minutes (± 20 %) by itself, and at events of what it owns.
 - *Installs*: OLM wrote its Service, which it does at each run of its installer and at no other time (audit
   log); it may run twice in a row without any effect the second time. *Rollouts*: the operator got other pods.
+- *Sleeper*: a thread that sleeps for 0.1 s at a time; where it wakes up seconds late, the machine had no
+  processor to give, and calls time out for that reason alone.
 - *Window*: failed calls that began within one second of each other, from the start of the first to the start
   of the last.
 """
@@ -55,7 +57,6 @@ class Conditions:
     ca_share: float
     planned: int
     date: datetime
-    cores: int
     load: float
 
 
@@ -71,6 +72,7 @@ class Measured:
         calls: Calls of the prober meanwhile.
         rate: Calls per second.
         failed: Calls that were not admitted.
+        stalled: How late the machine woke up a sleeper at worst.
         activity: What OLM and the pipeline did.
         problem: Why it was not proven; empty when it was.
     """
@@ -82,6 +84,7 @@ class Measured:
     calls: int
     rate: float
     failed: tuple[FailedCall, ...]
+    stalled: timedelta
     activity: Activity
     problem: str
 
@@ -114,7 +117,8 @@ def describe(one: Measured, planned: int) -> str:
     )
     what = f"{one.number}/{planned}: {'new CA' if one.new_ca else 'same CA'}, delay {_seconds(one.delay)}"
     olm = f"{one.installs} installs, {one.activity.rollouts} rollouts"
-    seen = f"{one.calls} calls ({one.rate:.1f}/s), {len(one.failed)} failed, {olm}"
+    calls = f"{one.calls} calls ({one.rate:.1f}/s), {len(one.failed)} failed"
+    seen = f"{calls}, {olm}, stall {_seconds(one.stalled)}"
     lines = [f"{what}: {_seconds(one.lasted)}, {seen}, OLM looked in at {looks or '-'}"]
     lines += [f"    {call.at:.2f} s {call.kind}: {call.message}" for call in one.failed[:5]]
     lines += [f"    NOT PROVEN: {one.problem}"] if one.problem else []
@@ -147,6 +151,9 @@ def _section(conditions: Conditions, measured: Sequence[Measured], probed: Probe
         "**failed calls**": f"**{len(probed.failed)}** ({kinds})",
         "longest window of failures": f"{max(failed_windows, default=0.0):.2f} s "
         f"({len(failed_windows)} windows)",
+        "how late a sleeper woke up, min / median / max of rotations": _three(
+            one.stalled for one in measured
+        ),
         "slowest call": f"{probed.slowest.total_seconds():.2f} s",
         "delay, min / median / max": _three(one.delay for one in measured),
         "time per rotation, min / median / max": _three(one.lasted for one in measured),
@@ -158,10 +165,7 @@ def _section(conditions: Conditions, measured: Sequence[Measured], probed: Probe
         "OLM looked in between the steps": f"{sum(len(one.activity.looks_between) for one in looked)} times, "
         f"in {len(looked)} rotations",
     }
-    where = (
-        f"{conditions.cores} cores shared with the control plane, load {conditions.load:.1f} at the start, "
-    )
-    where += f"{os.getloadavg()[2]:.1f} in the last 15 minutes"
+    where = describe_machine(conditions.load)
     shares = (
         f"drawn delay in {conditions.delayed_share:.0%} of the rotations, new CA in {conditions.ca_share:.0%}"
     )
@@ -200,11 +204,11 @@ def _failures(measured: Sequence[Measured]) -> str:
         return ""
     rows = [
         f"| {one.number} | {'new' if one.new_ca else 'same'} | {one.installs} | {len(one.failed)} of "
-        f"{one.calls} | {one.window:.2f} s | {_kinds(one.failed)} |"
+        f"{one.calls} | {one.window:.2f} s | {_seconds(one.stalled)} | {_kinds(one.failed)} |"
         for one in failing
     ]
-    head = ["| rotation | CA | installs | failed calls | longest window | what they met |"]
-    return "\n".join(["Rotations with failed calls:\n", *head, "|---|---|---|---|---|---|", *rows, ""])
+    head = ["| rotation | CA | installs | failed calls | longest window | sleeper late | what they met |"]
+    return "\n".join(["Rotations with failed calls:\n", *head, "|---|---|---|---|---|---|---|", *rows, ""])
 
 
 def _problems(measured: Sequence[Measured]) -> str:
