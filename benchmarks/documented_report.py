@@ -1,6 +1,5 @@
 """docs/documented-procedure.md: the documented procedure and ours in one table."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.documented_observing import DiagnosisSummary, EndState
 from benchmarks.documented_steps import DOCUMENTED_SIGNER, WORKING_SIGNER, PageStep
+from benchmarks.machine import describe_machine
 from benchmarks.rotation_report import windows
 from deployments.rehearsal.prober import ProbeResult
 from deployments.rehearsal.programs import OlmVersion
@@ -18,7 +18,9 @@ from tasks.core.markdown import table
 
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "documented-procedure.md"
 _X509 = re.compile(r"x509: .+?(?=\. [A-Z]|\.?$)")
-_SHOWN = 3
+_CALLED = re.compile(r'Post "[^"]*": (?P<error>.+)')
+_ADVICE = re.compile(r"\. Run the flow again when the API server answers\.$")
+_SHOWN = 4
 """How many different answers a cell holds."""
 
 
@@ -85,9 +87,9 @@ def _head(command: str, delay: timedelta) -> str:
     return f"""\
 # The documented procedure and ours, measured
 
-Written by `{command}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores; every cell was
-measured by it. Each column is a control plane of its own (two API servers on one etcd) with the operator
-installed and OLM's certificate in use. *As documented* is the runbook's R12–R20 with cfssl, cfssljson and
+Written by `{command}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {describe_machine()};
+every cell was measured by it. Each column is a control plane of its own (two API servers on one etcd) with the
+operator installed and OLM's certificate in use. *As documented* is the runbook's R12–R20 with cfssl, cfssljson and
 kubectl, as the page has it; only the signer's name became `{WORKING_SIGNER}` after `{DOCUMENTED_SIGNER}` had
 been refused, so that the rest could be tried. *Ours* is request, approve, sign, publish, prove, as in
 issue-webhook-certificate without the gate. A changed Secret reaches the pods after {seconds} (a kubelet
@@ -106,7 +108,9 @@ def _main_table(columns: Sequence[Column]) -> str:
         "calls of the validators": lambda one: f"{one.probed.calls}, {one.probed.rate:.0f} per second",
         "of them failed": lambda one: str(len(one.probed.failed)),
         "longest window of failures": _window,
-        "what the API server answered": lambda one: answers_in(call.message for call in one.probed.failed),
+        "what the API server answered": lambda one: (
+            answers_in(call.message for call in one.probed.failed) or "nothing but admissions"
+        ),
         "OLM's installs of the operator": lambda one: str(one.installs),
         "OLM's own look (resync)": _look,
         "the Secret afterwards": _secret,
@@ -167,7 +171,9 @@ def _error(message: str) -> str:
     flat = " ".join(message.split())
     if found := _X509.search(flat):
         return found[0]
-    return flat.rpartition("failed to call webhook: ")[2][-200:]
+    plain = _ADVICE.sub("", flat).rpartition("failed to call webhook: ")[2]
+    called = _CALLED.search(plain)
+    return called["error"] if called else plain
 
 
 def _steps(columns: Sequence[Column]) -> str:
@@ -175,8 +181,7 @@ def _steps(columns: Sequence[Column]) -> str:
     if walked is None:
         return ""
     rows = (
-        (step.runbook, step.command, "yes" if step.succeeded else "**no**", step.answer)
-        for step in walked.steps
+        (step.runbook, step.command, "yes" if step.succeeded else "no", step.answer) for step in walked.steps
     )
     title = f"## The page's steps, as they went with OLM {walked.olm.value}\n"
     return f"\n{title}\n{table(('Step', 'Command', 'Worked', 'Answer'), rows)}"

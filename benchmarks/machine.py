@@ -48,8 +48,7 @@ class Sleeper:
                 self._latest = max(self._latest, late)
 
 
-def describe_machine(load_at_start: float) -> str:
+def describe_machine() -> str:
     """Processors, load and niceness in one line."""
-    now = os.getloadavg()[2]
     text = f"{os.cpu_count()} cores shared with the control plane and with other work"
-    return f"{text}, load {load_at_start:.1f} at the start and {now:.1f} at the end, niceness {os.nice(0)}"
+    return f"{text} (load {os.getloadavg()[2]:.0f} in the last 15 minutes, niceness {os.nice(0)})"

@@ -7,7 +7,6 @@ well. A draw decides how long the kubelet stand-in takes to bring a changed Secr
 """
 
 import argparse
-import os
 import random
 import signal
 import sys
@@ -129,7 +128,6 @@ def main() -> int:
         ca_share=arguments.ca_share,
         planned=arguments.rotations,
         date=datetime.now(UTC),
-        load=os.getloadavg()[0],
     )
     measured: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="osok-fleet-bench-") as scratch, prefect_server(Path(scratch)):

@@ -47,7 +47,6 @@ class Conditions:
 
     Attributes:
         planned: How many rotations were asked for.
-        load: The machine's load average of one minute before the start.
     """
 
     olm: OlmVersion
@@ -57,7 +56,6 @@ class Conditions:
     ca_share: float
     planned: int
     date: datetime
-    load: float
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ def _section(conditions: Conditions, measured: Sequence[Measured], probed: Probe
         "OLM looked in between the steps": f"{sum(len(one.activity.looks_between) for one in looked)} times, "
         f"in {len(looked)} rotations",
     }
-    where = describe_machine(conditions.load)
+    where = describe_machine()
     shares = (
         f"drawn delay in {conditions.delayed_share:.0%} of the rotations, new CA in {conditions.ca_share:.0%}"
     )

@@ -17,6 +17,10 @@ WRONG_NAME = (
 )
 UNTRUSTED = "found HTTP 500: x509: certificate signed by unknown authority"
 LOST = 'failed to call webhook: service "web" not found'
+LATE = (
+    'failed to call webhook: Post "https://svc:443/": context deadline exceeded. '
+    "Run the flow again when the API server answers."
+)
 
 
 @pytest.mark.parametrize(
@@ -30,11 +34,12 @@ def test_failed_calls_within_a_second_are_one_window(
 
 
 def test_answers_are_cut_to_the_certificates_error_and_counted() -> None:
-    found = answers_in([WRONG_NAME, LOST, WRONG_NAME])
+    found = answers_in([WRONG_NAME, LOST, LATE, WRONG_NAME])
 
     assert found.splitlines() == [
         "x509: certificate is valid for a.b.svc.cluster.local, not a.b.svc (2 calls)",
         'service "web" not found (1 call)',
+        "context deadline exceeded (1 call)",
     ]
 
 
