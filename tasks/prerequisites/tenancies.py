@@ -50,9 +50,11 @@ class _RunName(TaskRunNameCallbackWithParameters):
         return f"{self._name}/{tenancy_name(parameters['tenancy'])}"
 
 
-def _reading(
+def reading_task(
     name: str,
 ) -> Callable[[Callable[Concatenate[OciTenancy, P], R]], Task[Concatenate[OciTenancy, P], R]]:
+    """Make a task of a function whose first argument `tenancy` is the tenancy's block. Nothing is kept."""
+
     def decorate(
         function: Callable[Concatenate[OciTenancy, P], R],
     ) -> Task[Concatenate[OciTenancy, P], R]:
@@ -63,7 +65,7 @@ def _reading(
     return decorate
 
 
-@_reading("check-tenancy-access")
+@reading_task("check-tenancy-access")
 def check_tenancy_access(tenancy: OciTenancy, until: datetime) -> Finding:
     """Sign in and ask for the object storage namespace, which every identity of a tenancy may read."""
     check = Check(CheckGroup.ACCESS, "R23", "sign in", f"{tenancy.authentication.kind}, {tenancy.tenancy_id}")
@@ -76,7 +78,7 @@ def check_tenancy_access(tenancy: OciTenancy, until: datetime) -> Finding:
     return check.passed()
 
 
-@_reading("read-iam-policies")
+@reading_task("read-iam-policies")
 def read_iam_policies(
     tenancy: OciTenancy, operator: OperatorPrincipal, until: datetime
 ) -> PolicyWorld | Unread:
@@ -90,7 +92,7 @@ def read_iam_policies(
     )
 
 
-@_reading("read-vault-and-key")
+@reading_task("read-vault-and-key")
 def read_vault_and_key(
     tenancy: OciTenancy, needs: PrerequisiteNeeds, until: datetime
 ) -> tuple[VaultFacts | NotSeen | Unread, KeyFacts | NotSeen | Unread]:
@@ -105,7 +107,7 @@ def read_vault_and_key(
     return vault, key
 
 
-@_reading("read-certificate-authority")
+@reading_task("read-certificate-authority")
 def read_certificate_authority(
     tenancy: OciTenancy, needs: PrerequisiteNeeds, until: datetime
 ) -> AuthorityFacts | NotSeen | Unread:
@@ -115,7 +117,7 @@ def read_certificate_authority(
     return _read(tenancy, until, what, lambda calls: find_authority(calls, tenancy.compartment_id, wanted))
 
 
-@_reading("wait-until-settled")
+@reading_task("wait-until-settled")
 def wait_until_settled(tenancy: OciTenancy, needs: PrerequisiteNeeds, until: datetime) -> None:
     """Wait for what an earlier run began to make. At the deadline nothing is raised: the plan names it."""
     calls, place = open_tenancy(tenancy, until), tenancy.compartment_id
@@ -136,7 +138,7 @@ def wait_until_settled(tenancy: OciTenancy, needs: PrerequisiteNeeds, until: dat
     wait_for(arriving, lambda still: not still, calls.deadline)
 
 
-@_reading("read-gateway-certificate")
+@reading_task("read-gateway-certificate")
 def read_gateway_certificate(
     tenancy: OciTenancy, gateway: OciGatewayCertificate, until: datetime
 ) -> CertificateFacts | NotSeen | Unread:
@@ -150,7 +152,7 @@ def read_gateway_certificate(
     )
 
 
-@_reading("probe-service-mesh")
+@reading_task("probe-service-mesh")
 def probe_service_mesh(tenancy: OciTenancy, until: datetime) -> ControlPlaneProbe:
     """Whether the control plane of the retired service answers."""
     try:

@@ -78,12 +78,25 @@ def check_upstream(clusters: Iterable[str], choice: FleetPrerequisites) -> Upstr
         get_run_logger().warning("Prerequisites are not checked: %s", choice.reason)
         return Upstream(skipped=f"left out: {choice.reason}")
     named = [load_block(OciTenancy, name) for name in choice.tenancies]
-    needed = {cluster: _tenancies_of(cluster, named) for cluster in clusters}
+    return check_places({cluster: _tenancies_of(cluster, named) for cluster in clusters}, choice)
+
+
+def check_places(needed: Mapping[str, Sequence[OciTenancy]], choice: FleetPrerequisites) -> Upstream:
+    """Read the places that clusters depend on, each once, and publish the reports.
+
+    Args:
+        needed: The tenancies' regions by cluster.
+        choice: What a person chose; its tenancies are not looked at.
+
+    Raises:
+        InputError: Nobody said what has to be there.
+    """
     distinct = {_key(block): block for blocks in needed.values() for block in blocks}
     if not distinct:
         return Upstream()
-    pending = start_reading(list(distinct.values()), _needs(choice), datetime.now(UTC) + choice.deadline)
-    by_key = {_key(item.tenancy): report_on(item.tenancy, item.collect(), _needs(choice)) for item in pending}
+    needs = _needs(choice)
+    pending = start_reading(list(distinct.values()), needs, datetime.now(UTC) + choice.deadline)
+    by_key = {_key(item.tenancy): report_on(item.tenancy, item.collect(), needs) for item in pending}
     publish_reports(list(by_key.values()))
     places = {
         cluster: tuple(by_key[_key(block)].subject for block in blocks) for cluster, blocks in needed.items()

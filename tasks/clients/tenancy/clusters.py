@@ -1,54 +1,32 @@
-"""Container Engine: the OKE clusters of a tenancy, found by tag or name."""
-
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+"""Container Engine: the OKE clusters of a tenancy's compartments, whatever state they are in."""
 
 from tasks.clients.tenancy.calls import Service, TenancyCalls
-from tasks.clients.tenancy.errors import TenancyNotFoundError
 from tasks.clients.tenancy.oke import private_endpoint, public_endpoint
 from tasks.clients.tenancy.sdk import Untyped
+from tasks.core.fleets import Branch, FoundCluster
 
 
-@dataclass(frozen=True)
-class OkeCluster:
-    """An active cluster of OKE.
+def read_clusters(calls: TenancyCalls, branch: Branch) -> list[FoundCluster]:
+    """All clusters of a compartment in the region of `calls`.
 
-    Attributes:
-        public_endpoint: `host:port`; empty where the API has no public address.
-        private_endpoint: `host:port` inside its network; empty where there is none.
-        tags: Its free-form tags.
+    Raises:
+        TenancyError: They cannot be listed.
     """
-
-    id: str
-    name: str
-    compartment_id: str
-    region: str
-    kubernetes_version: str
-    public_endpoint: str
-    private_endpoint: str
-    tags: dict[str, str] = field(default_factory=dict)
+    models = calls.pages(Service.CLUSTERS, "list_clusters", branch.id)
+    return [_cluster(model, calls, branch) for model in models]
 
 
-def list_clusters(calls: TenancyCalls, compartment_ids: Iterable[str]) -> Iterator[OkeCluster]:
-    """The active clusters of some compartments; those that may not be listed count as empty."""
-    for compartment_id in compartment_ids:
-        try:
-            models = list(
-                calls.pages(Service.CLUSTERS, "list_clusters", compartment_id, lifecycle_state=["ACTIVE"])
-            )
-        except TenancyNotFoundError:
-            continue
-        yield from (_cluster(model, calls.address.region) for model in models)
-
-
-def _cluster(model: Untyped, region: str) -> OkeCluster:
-    return OkeCluster(
+def _cluster(model: Untyped, calls: TenancyCalls, branch: Branch) -> FoundCluster:
+    return FoundCluster(
         id=model.id,
         name=model.name,
-        compartment_id=model.compartment_id,
-        region=region,
+        state=model.lifecycle_state,
+        tenancy=calls.name,
+        region=calls.address.region,
+        compartment=branch.path,
         kubernetes_version=model.kubernetes_version or "",
         public_endpoint=public_endpoint(model),
         private_endpoint=private_endpoint(model),
         tags=dict(model.freeform_tags or {}),
+        defined_tags={key: dict(value) for key, value in (model.defined_tags or {}).items()},
     )

@@ -7,6 +7,7 @@ from typing import TypeVar
 from tasks.clients.tenancy.calls import Service, TenancyCalls
 from tasks.clients.tenancy.errors import TenancyNotFoundError
 from tasks.clients.tenancy.sdk import Untyped
+from tasks.core.fleets import Branch
 from tasks.core.iam.compartments import Compartment, Lineage
 from tasks.core.iam.evaluation import PolicyWorld
 from tasks.core.iam.principals import Directory, DynamicGroup, Principal, User, UserGroup
@@ -56,17 +57,33 @@ def read_lineage(calls: TenancyCalls, compartment_id: str) -> Lineage:
     return Lineage(tuple(reversed(found)))
 
 
-def read_compartments(calls: TenancyCalls) -> tuple[Compartment, ...]:
-    """All compartments of the tenancy that this identity may see, the root included."""
-    root = Compartment(calls.identity.tenancy_id, calls.name)
+def read_tree(calls: TenancyCalls, root_id: str) -> tuple[Branch, ...]:
+    """A compartment and all below it that are in use, each with its path; the tenancy's own path is its name.
+
+    Raises:
+        TenancyError: The compartments cannot be listed, or the one to begin at is not among them.
+    """
+    tenancy_id = calls.identity.tenancy_id
+    # OCI lists subtrees of the tenancy only, so the part is cut out here.
     models = calls.pages(
-        Service.IDENTITY,
-        "list_compartments",
-        calls.identity.tenancy_id,
-        compartment_id_in_subtree=True,
-        access_level="ANY",
+        Service.IDENTITY, "list_compartments", tenancy_id, compartment_id_in_subtree=True, access_level="ANY"
     )
-    return (root, *(Compartment(model.id, model.name) for model in models if _alive(model)))
+    alive = [model for model in models if _alive(model)]
+    below: dict[str, list[Untyped]] = {}
+    for model in alive:
+        below.setdefault(model.compartment_id, []).append(model)
+    names = {tenancy_id: calls.name, **{model.id: model.name for model in alive}}
+    if root_id not in names:
+        raise TenancyNotFoundError(
+            "find the compartment to begin at", f"{calls.name}: {root_id}", found="no such compartment in use"
+        )
+    found, waiting = [], [Branch(root_id, names[root_id])]
+    while waiting:
+        branch = waiting.pop(0)
+        found.append(branch)
+        prefix = "" if branch.id == tenancy_id else f"{branch.path}:"
+        waiting += [Branch(model.id, f"{prefix}{model.name}") for model in below.get(branch.id, [])]
+    return tuple(found)
 
 
 def read_regions(calls: TenancyCalls) -> tuple[str, ...]:

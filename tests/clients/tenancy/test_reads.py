@@ -11,16 +11,17 @@ from deployments.rehearsal.tenancy.server import TenancyServer
 from deployments.rehearsal.tenancy.world import Place, add_cluster, add_key, add_vault
 from tasks.clients.tenancy.calls import TenancyCalls
 from tasks.clients.tenancy.certificates import find_authority, find_certificate
-from tasks.clients.tenancy.clusters import list_clusters
+from tasks.clients.tenancy.clusters import read_clusters
 from tasks.clients.tenancy.compartments import (
-    read_compartments,
     read_lineage,
     read_policy_world,
     read_regions,
+    read_tree,
 )
 from tasks.clients.tenancy.errors import TenancyNotFoundError
 from tasks.clients.tenancy.mesh import probe_control_plane
 from tasks.clients.tenancy.vaults import find_key, find_vault
+from tasks.core.fleets import Branch
 from tasks.core.iam.principals import Instance, User
 from tasks.core.prerequisites.control_plane import ControlPlaneProbe, Reach
 from tasks.core.prerequisites.readings import (
@@ -89,7 +90,11 @@ def test_a_compartment_that_is_not_seen_is_an_error(calls: TenancyCalls) -> None
 
 def test_regions_and_compartments_are_listed(calls: TenancyCalls) -> None:
     assert read_regions(calls) == ("eu-frankfurt-1", "eu-zurich-1")
-    assert [item.name for item in read_compartments(calls)] == ["acme", "platform", "mesh"]
+    assert [item.path for item in read_tree(calls, calls.identity.tenancy_id)] == [
+        "acme",
+        "platform",
+        "platform:mesh",
+    ]
 
 
 @pytest.mark.usefixtures("seeded")
@@ -214,7 +219,7 @@ def test_clusters_are_listed_with_their_endpoints_and_tags(
     add_cluster(server.store, place, server.region, "fra-1", "127.67.0.1:6443")
     add_cluster(server.store, place, "eu-zurich-1", "zrh-1", "127.68.0.1:6443")
 
-    (cluster,) = list_clusters(calls, [place.compartment_id])
+    (cluster,) = read_clusters(calls, Branch(place.compartment_id, "platform:mesh"))
 
     assert (cluster.name, cluster.public_endpoint, cluster.tags) == (
         "fra-1",
