@@ -87,13 +87,14 @@ def _head(command: str, delay: timedelta) -> str:
     return f"""\
 # The documented procedure and ours, measured
 
-Written by `{command}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {describe_machine()};
-every cell was measured by it. Each column is a control plane of its own (two API servers on one etcd) with the
-operator installed and OLM's certificate in use. *As documented* is the runbook's R12–R20 with cfssl, cfssljson and
-kubectl, as the page has it; only the signer's name became `{WORKING_SIGNER}` after `{DOCUMENTED_SIGNER}` had
-been refused, so that the rest could be tried. *Ours* is request, approve, sign, publish, prove, as in
-issue-webhook-certificate without the gate. A changed Secret reaches the pods after {seconds} (a kubelet
-needs up to two minutes).
+Written by `{command}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC,
+{describe_machine()};
+every cell was measured by it. Each column is a control plane of its own (two API servers on one etcd) with
+the operator installed and OLM's certificate in use. *As documented* is the runbook's R12–R20 with cfssl,
+cfssljson and kubectl, as the page has it; only the signer's name became `{WORKING_SIGNER}` after
+`{DOCUMENTED_SIGNER}` had been refused, so that the rest could be tried. *Ours* is request, approve, sign,
+publish, prove, as in issue-webhook-certificate without the gate. A changed Secret reaches the pods after
+{seconds} (a kubelet needs up to two minutes).
 
 A prober called the nine validators through both API servers from before the first step until OLM had looked
 in by itself (it does so every five minutes) and ten seconds more; every call is a new connection to the
