@@ -28,11 +28,12 @@ def main() -> None:
     except CertificateError as error:
         sys.exit(f"could not start the webhook server: {error}")
     with ExitStack() as servers:
+        found = handlers(ApiReader.from_environment())
+        webhooks = servers.enter_context(WebhookServer(arguments.listen, found, certificate))
+        # After the webhooks listen: who is ready is called at once.
         if arguments.health:
             health = servers.enter_context(HealthServer(arguments.health))
             threading.Thread(target=health.serve_forever, name="health", daemon=True).start()
-        found = handlers(ApiReader.from_environment())
-        webhooks = servers.enter_context(WebhookServer(arguments.listen, found, certificate))
         # An exception out of a signal would hit whatever is being done, an acceptance for example.
         _on_end(webhooks.end)
         sys.stderr.write(f"serving webhooks on {arguments.listen[0]}:{webhooks.server_address[1]}\n")
