@@ -1,0 +1,125 @@
+"""A new certificate whose proof fails on the real API server: the one before serves again (R20, R21).
+
+What fails is that one of the validators is not asked any more: the API server admits an object that the
+operator would refuse. Objects, endpoints and handshakes are in order; only the proof's own calls find it.
+"""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.rotating import rotate_at_once
+from deployments.rehearsal.world import World
+from tasks.clients.cluster import PatchType
+from tasks.core.certificates.reading import read_certificates
+from tasks.core.errors import CertificateError
+from tasks.core.manifests import Manifest, sha256_hex
+from tests.support.certificates import certificate_in, requests_of
+from tests.support.rotations import (
+    NAMESPACE,
+    PATIENCE,
+    PREVIOUS,
+    STAGING,
+    RotatingCluster,
+    Served,
+    rotating_cluster,
+)
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True, scope="module"),
+]
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A change of CA whose proof failed, and another one once the cause was gone.
+
+    Attributes:
+        before: What served before.
+        data: Digest of the Secret's data before, the key included.
+        error: Why the first change failed.
+        after: What served after it.
+        data_after: Digest of the Secret's data after it.
+        kept: What of ours lay in the namespace after it.
+        unproven: Findings that failed after the second change.
+    """
+
+    before: Served
+    data: str
+    error: str
+    after: Served
+    data_after: str
+    kept: tuple[str, ...]
+    unproven: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def rotating(installed_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RotatingCluster]:
+    with rotating_cluster(installed_world, tmp_path_factory.mktemp("authorities")) as found:
+        found.delete_requests()
+        yield found
+
+
+@pytest.fixture(scope="module")
+def authority(rotating: RotatingCluster) -> bytes:
+    return rotating.authority("rollback-ca")
+
+
+@pytest.fixture(scope="module")
+def rolled_back(rotating: RotatingCluster, authority: bytes) -> RolledBack:
+    before, data = rotating.served(), digest_of(rotating.secret())
+    with mesh_validator_not_asked(rotating), pytest.raises(CertificateError) as refused:
+        rotate_at_once(rotating.cluster.name, "rollback-ca", PATIENCE)
+    after, data_after, kept = rotating.served(), digest_of(rotating.secret()), tuple(rotating.left_over())
+    again = rotate_at_once(rotating.cluster.name, "rollback-ca", PATIENCE)
+    return RolledBack(before, data, str(refused.value), after, data_after, kept, again.unproven)
+
+
+def digest_of(secret: Manifest) -> str:
+    return sha256_hex(json.dumps(secret["data"], sort_keys=True).encode())
+
+
+@contextmanager
+def mesh_validator_not_asked(rotating: RotatingCluster) -> Iterator[None]:
+    """Somebody has the API server ask this validator about nothing; no object's status shows it."""
+    bundle = next(one for one in rotating.bundles() if one.name.startswith("mesh-"))
+    place = f"/webhooks/{bundle.index}"
+    never = [{"name": "never", "expression": "false"}]
+    expected: Manifest = {"op": "test", "path": f"{place}/name", "value": bundle.name}
+    add: Manifest = {"op": "add", "path": f"{place}/matchConditions", "value": never}
+    rotating.client.patch(bundle.ref, [expected, add], PatchType.JSON)
+    yield
+    remove: Manifest = {"op": "remove", "path": add["path"]}
+    rotating.client.patch(bundle.ref, [expected, remove], PatchType.JSON)
+
+
+def test_the_error_says_what_failed_and_what_serves_now(rolled_back: RolledBack) -> None:
+    assert "expected a proof through the API server; found CALL_DENIED Mesh through" in rolled_back.error
+    assert "The previous certificate (serial " in rolled_back.error
+    assert "serves again, and nothing was lost" in rolled_back.error
+
+
+def test_secret_and_bundles_and_endpoints_are_as_before(rolled_back: RolledBack) -> None:
+    assert rolled_back.data_after == rolled_back.data
+    assert rolled_back.after == rolled_back.before
+
+
+def test_the_approved_request_waits_for_the_next_run(
+    rotating: RotatingCluster, authority: bytes, rolled_back: RolledBack
+) -> None:
+    """Nobody is asked again: the next run publishes the very certificate that was approved."""
+    (request,) = requests_of(rotating.client, NAMESPACE)
+
+    assert rolled_back.kept == (STAGING.name,)
+    assert rolled_back.unproven == ()
+    assert read_certificates(certificate_in(request))[0].sha256 == rotating.served().secret
+    assert rotating.served().bundles == {authority}
+    assert rotating.left_over() == []
+    assert base64.b64decode(rotating.secret()["data"]["olmCAKey"]) == authority
+    assert rotating.client.get(PREVIOUS) is None
