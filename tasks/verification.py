@@ -54,13 +54,21 @@ def verify_operator(
 def verify_once(client: ClusterClient, profile: OperatorProfile, namespace: str) -> tuple[Finding, ...]:
     """All findings as they are right now."""
     observed = observe_operator(client, profile, namespace)
+    return (
+        *verify_objects(profile, observed, datetime.now(UTC)),
+        *call_webhooks(client, profile, namespace),
+    )
+
+
+def call_webhooks(client: ClusterClient, profile: OperatorProfile, namespace: str) -> tuple[Finding, ...]:
+    """What the API server answers when it has to ask the webhooks, by server-side dry runs."""
     calls = [_call(client, call) for call in proof_calls(profile, namespace)]
     injections = [
         evaluate_injection(webhook, _try_injection(client, webhook, namespace))
         for webhook in profile.required_webhooks
         if webhook.injector is not None
     ]
-    return (*verify_objects(profile, observed, datetime.now(UTC)), *evaluate_calls(calls), *injections)
+    return (*evaluate_calls(calls), *injections)
 
 
 def observe_operator(client: ClusterClient, profile: OperatorProfile, namespace: str) -> OperatorObservation:

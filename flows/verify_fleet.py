@@ -1,0 +1,101 @@
+"""Reads everything of the runbook back and compares it with what should be, on schedule (R1–R22)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from tasks.certificates.observing import read_authority
+from tasks.core.drift.choice import VerificationChoice
+from tasks.core.drift.expectation import Expectation
+from tasks.core.drift.memory import ClusterMemory
+from tasks.core.drift.results import VERIFIED, FleetVerification, VerificationState
+from tasks.core.settings import MetricsServerChoice, OlmRelease, OperatorChoice
+from tasks.drift.announcing import announce
+from tasks.drift.clusters import every_cluster
+from tasks.drift.publishing import publish, read_memories
+from tasks.drift.verifying import Verified, verify_cluster
+from tasks.sources import fetch_sources
+
+DRIFT_FOUND = "DriftFound"
+"""Name of the final state of a run that verified everything and found drift; its type is COMPLETED."""
+NOT_VERIFIED = "NotVerified"
+"""Name of the final state of a run that could not verify every cluster; its type is FAILED."""
+
+ClusterNames = Annotated[
+    list[str],
+    Field(description="Names of the OSOK Kubernetes Cluster blocks to verify. Empty: all that there are."),
+]
+
+_THREADS: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=24)
+"""A verification waits for the network most of the time."""
+
+
+def _flow_run_name() -> str:
+    return f"verify-fleet/{','.join(flow_run.parameters['clusters'])[:100] or 'all'}"
+
+
+@flow(
+    name="verify-fleet",
+    flow_run_name=_flow_run_name,
+    task_runner=_THREADS,  # type: ignore[arg-type]  # Prefect's runner is invariant in its future
+)
+def verify_fleet(
+    clusters: ClusterNames = [],  # noqa: B006 - Prefect makes the form of it; nobody changes it
+    operator: OperatorChoice = OperatorChoice(),
+    olm: OlmRelease = OlmRelease(),
+    metrics_server: MetricsServerChoice = MetricsServerChoice(),
+    choice: VerificationChoice = VerificationChoice(),  # noqa: B008 - a frozen model
+) -> State[None]:
+    """Compare clusters with what install-fleet makes of the same parameters. Nothing is changed.
+
+    Clusters are verified side by side; one that does not answer does not stop the others.
+
+    Args:
+        clusters: Names of the OSOK Kubernetes Cluster blocks to verify. Empty: all that there are.
+        operator: Which operator release should be there, and where its bundle comes from.
+        olm: Which Operator Lifecycle Manager should be there, and where its two manifest files come from.
+        metrics_server: Whether the metrics server is part of the installation.
+        choice: What is looked at, what counts as expiring, and what is left out.
+
+    Returns:
+        Completed; or Completed under the name DriftFound; or Failed under the name NotVerified.
+    """
+    names = clusters or every_cluster()
+    sources = fetch_sources(operator, olm, metrics_server)
+    expected = Expectation(
+        sources.profile,
+        sources.bundle,
+        sources.installation,
+        sources.catalog,
+        sources.olm,
+        sources.metrics_server,
+        read_authority(choice.authority) if choice.authority else (),
+        choice.limits,
+    )
+    known = read_memories(names)
+    memories = {name: known[name].memory if name in known else ClusterMemory() for name in names}
+    pending = [verify_cluster.submit(name, expected, choice, memories[name]) for name in names]
+    verified = [future.result() for future in pending]
+    fleet = FleetVerification(at=datetime.now(UTC), clusters=tuple(one.result for one in verified))
+    for one in verified:
+        announce(one)
+    publish(fleet, verified, known)
+    return _final_state(fleet, verified)
+
+
+def _final_state(fleet: FleetVerification, verified: Sequence[Verified]) -> State[None]:
+    """Drift is what the run is for and no failure of it; a cluster that nobody looked at is one."""
+    missed = [one.result for one in verified if one.result.state not in VERIFIED]
+    if missed:
+        reasons = "; ".join(f"{one.cluster} {one.state}: {one.error}" for one in missed[:10])
+        return Failed(name=NOT_VERIFIED, message=f"{fleet.summary()}. Not verified: {reasons}"[:4000])
+    if fleet.count(VerificationState.DRIFTED):
+        return Completed(name=DRIFT_FOUND, message=fleet.summary())
+    return Completed(message=fleet.summary())

@@ -1,0 +1,58 @@
+"""The events that this product emits: names and payloads that automations may rely on.
+
+Payloads grow only: a field is never renamed or removed within one `schema_version`.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_PAYLOAD = ConfigDict(extra="forbid", frozen=True)
+
+
+class EventName(StrEnum):
+    """What happened."""
+
+    DRIFT_FOUND = "osok.drift.found"
+    DRIFT_RESOLVED = "osok.drift.resolved"
+    CERTIFICATE_EXPIRING = "osok.certificate.expiring"
+
+
+class ObjectPayload(BaseModel):
+    """Which object of which cluster; it identifies one item from its finding to its end."""
+
+    model_config = _PAYLOAD
+
+    schema_version: int = Field(default=1, description="Of this payload")
+    key: str = Field(description="Names the item; equal in found and resolved")
+    cluster: str = Field(description="Name of the cluster's block")
+    api_version: str = Field(description="Of the object")
+    kind: str = Field(description="Of the object")
+    namespace: str = Field(description="Of the object; empty for cluster-scoped ones")
+    name: str = Field(description="Of the object")
+    field: str = Field(description="JSON pointer; empty for the whole object")
+
+
+class DriftFoundPayload(ObjectPayload):
+    """Payload of `osok.drift.found` and `osok.certificate.expiring`."""
+
+    drift: str = Field(description="MISSING, CHANGED, UNEXPECTED, EXPIRING, UNREACHABLE or CONTESTED")
+    severity: str = Field(description="NOTE, WARNING or CRITICAL")
+    expected: str = Field(description="What should be there")
+    found: str = Field(description="What is there")
+    owner: str = Field(description="Field manager that wrote it last; empty when unknown")
+    since: datetime = Field(description="Since when, as far as anybody knows")
+
+
+class DriftResolvedPayload(BaseModel):
+    """Payload of `osok.drift.resolved`."""
+
+    model_config = _PAYLOAD
+
+    schema_version: int = Field(default=1, description="Of this payload")
+    key: str = Field(description="Names the item; equal in found and resolved")
+    cluster: str = Field(description="Name of the cluster's block")
+    summary: str = Field(description="What it was")
+    since: datetime = Field(description="Since when it had been there")
+    resolved_at: datetime = Field(description="When it was found gone")

@@ -1,0 +1,1 @@
+"""Verifies clusters of a fleet: reads each one, compares, remembers, reports and tells others."""

@@ -1,0 +1,123 @@
+"""Reads one cluster: objects by the plan, endpoints by handshake, webhooks by live calls (R3–R22)."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from tasks.clients.cluster import ClusterClient
+from tasks.clients.cluster.handshakes import read_endpoint_facts
+from tasks.core.certificates.findings import CertManager, EndpointFact
+from tasks.core.certificates.names import WebhookTarget
+from tasks.core.certificates.webhook_secrets import read_webhook_secret
+from tasks.core.drift.choice import LiveChecks
+from tasks.core.drift.expectation import Expectation
+from tasks.core.drift.observation import ClusterObservation, by_ref
+from tasks.core.drift.reading import Read, plan_reads
+from tasks.core.errors import ClusterIdentityError, ClusterUnavailableError
+from tasks.core.manifests import Manifest, ObjectRef
+from tasks.core.permissions import PermissionRequest, is_allowed
+from tasks.core.verification import Finding
+from tasks.verification import call_webhooks
+
+_PARALLEL = 6
+_CERT_MANAGER = "cert-manager.io/"
+_KUBE_SYSTEM = ObjectRef("v1", "Namespace", "kube-system")
+_SERVED = ("tls.crt", "olmCAKey")
+
+
+def observe_cluster(
+    client: ClusterClient, expected: Expectation, live_checks: LiveChecks = LiveChecks.ALL
+) -> ClusterObservation:
+    """Read everything that a verification looks at. Nothing is changed: the live calls are dry runs.
+
+    Raises:
+        ClusterUnavailableError: No usable answer came.
+        ClusterForbiddenError: The account lacks a permission.
+    """
+    version = client.read_path("/version")
+    if version is None:
+        raise ClusterUnavailableError(
+            "read the version", client.name, "an answer to GET /version", "HTTP 404"
+        )
+    reads = plan_reads(expected)
+    with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+        found = [each for answer in pool.map(lambda read: _carry_out(client, read), reads) for each in answer]
+    objects = by_ref(found)
+    secret_ref = ObjectRef("v1", "Secret", expected.profile.certificate_secret, expected.namespace)
+    secret = read_webhook_secret(objects[secret_ref]) if secret_ref in objects else None
+    endpoints, calls, unseen = _look_closer(client, expected, live_checks)
+    return ClusterObservation(
+        cluster=client.name,
+        now=datetime.now(UTC),
+        version=str(version.get("gitVersion", "")),
+        uid=_uid(client, objects),
+        objects={ref: _without_secrets(ref, live, secret_ref) for ref, live in objects.items()},
+        secret=secret,
+        endpoints=endpoints,
+        calls=calls,
+        cert_manager=_find_cert_manager(client, found),
+        reads=len(reads) + 1,
+        unseen=unseen,
+    )
+
+
+def _carry_out(client: ClusterClient, read: Read) -> list[Manifest]:
+    if read.name:
+        live = client.get(ObjectRef(read.api_version, read.kind, read.name, read.namespace))
+        return [] if live is None else [live]
+    return client.list_objects(read.api_version, read.kind, read.namespace, read.selector)
+
+
+def _uid(client: ClusterClient, objects: Mapping[ObjectRef, Manifest]) -> str:
+    kube_system = objects.get(_KUBE_SYSTEM)
+    if kube_system is None:
+        raise ClusterIdentityError("identify the cluster", client.name, "namespace kube-system", "none")
+    return str(kube_system["metadata"]["uid"])
+
+
+def _without_secrets(ref: ObjectRef, live: Manifest, certificate: ObjectRef) -> Manifest:
+    """Of Secrets only the keys stay, and of the webhook's the certificates: no value goes further."""
+    if ref.kind != "Secret":
+        return live
+    kept = _SERVED if ref == certificate else ()
+    data = {key: value if key in kept else "" for key, value in (live.get("data") or {}).items()}
+    metadata = {**live["metadata"], "annotations": {}}
+    return {**live, "data": data, "metadata": metadata}
+
+
+def _look_closer(
+    client: ClusterClient, expected: Expectation, live_checks: LiveChecks
+) -> tuple[tuple[EndpointFact, ...], tuple[Finding, ...], tuple[str, ...]]:
+    if live_checks is LiveChecks.NONE:
+        return (), (), ()
+    calls = call_webhooks(client, expected.profile, expected.namespace)
+    missing = [verb for verb in ("get", "create") if not _may_forward(client, verb, expected.namespace)]
+    if missing:
+        verbs = " and ".join(missing)
+        text = f"what the endpoints serve: no permission to {verbs} pods/portforward in {expected.namespace}"
+        return (), calls, (text,)
+    target = WebhookTarget(expected.namespace, expected.profile.service_names)
+    return read_endpoint_facts(client, target), calls, ()
+
+
+def _may_forward(client: ClusterClient, verb: str, namespace: str) -> bool:
+    request = PermissionRequest("", "pods", verb, namespace, subresource="portforward")
+    return is_allowed(client.create(request.review()))
+
+
+def _find_cert_manager(client: ClusterClient, found: Iterable[Manifest]) -> CertManager:
+    """Nobody is looked for unless there is an annotation to act on."""
+    claimed = any(
+        name.startswith(_CERT_MANAGER)
+        for each in found
+        if each["kind"].endswith("WebhookConfiguration")
+        for name in each["metadata"].get("annotations") or {}
+    )
+    if not claimed:
+        return CertManager.ABSENT
+    selector = "app.kubernetes.io/component=cainjector"
+    runs = any(
+        each["spec"].get("replicas", 1)
+        for each in client.list_objects("apps/v1", "Deployment", label_selector=selector)
+    )
+    return CertManager.PRESENT if runs else CertManager.ABSENT

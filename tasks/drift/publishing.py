@@ -1,0 +1,97 @@
+"""What a verification leaves in Prefect: pages for people, JSON for machines, memory for the next run."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
+from pydantic import BaseModel, Field, ValidationError
+
+from tasks.core.drift.items import DATA
+from tasks.core.drift.memory import ClusterMemory
+from tasks.core.drift.reports import cluster_page, fleet_status
+from tasks.core.drift.results import ClusterVerification, FleetVerification
+from tasks.drift.verifying import Verified
+
+FLEET_KEY = "fleet-status"
+"""Key of the artifact with the table of all clusters; `-json` after it for machines."""
+_CLUSTER_KEY = "drift-{}"
+_BATCH = 100
+_FENCE, _END = "```json\n", "\n```\n"
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class ClusterDocument(BaseModel):
+    """The JSON of one cluster: its result, and what the next verification has to know."""
+
+    model_config = DATA
+
+    schema_version: int = Field(default=1, description="Of this document")
+    result: ClusterVerification = Field(description="What was found")
+    memory: ClusterMemory = Field(description="What is remembered")
+
+
+def read_memories(clusters: Sequence[str]) -> dict[str, ClusterDocument]:
+    """The last document of each cluster that has one.
+
+    One that cannot be read counts as none: drift is then reported as new, which is better than not at all.
+    """
+    found: dict[str, ClusterDocument] = {}
+    with get_client(sync_client=True) as client:
+        for names in _batches(clusters):
+            keys = {_document_key(name): name for name in names}
+            wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=list(keys)))
+            for artifact in client.read_latest_artifacts(artifact_filter=wanted, limit=_BATCH):
+                document = _read(ClusterDocument, str(artifact.data))
+                if document is not None:
+                    found[keys[artifact.key]] = document
+    return found
+
+
+def publish(
+    fleet: FleetVerification, verified: Iterable[Verified], known: dict[str, ClusterDocument]
+) -> None:
+    """Write the fleet's status, and the pages of the clusters about which there is something to say."""
+    create_markdown_artifact(fleet_status(fleet), key=FLEET_KEY, description=fleet.summary())
+    create_markdown_artifact(_fenced(fleet), key=f"{FLEET_KEY}-json", description="The same for machines")
+    for one in verified:
+        document = ClusterDocument(result=one.result, memory=one.memory)
+        if _is_worth_a_page(document, known.get(one.result.cluster)):
+            _publish_cluster(document, fleet)
+
+
+def _publish_cluster(document: ClusterDocument, fleet: FleetVerification) -> None:
+    result = document.result
+    key = _CLUSTER_KEY.format(result.cluster)
+    text = f"{result.cluster}: {result.state}"
+    create_markdown_artifact(cluster_page(result, fleet.at), key=key, description=text)
+    create_markdown_artifact(
+        _fenced(document), key=_document_key(result.cluster), description="The same for machines"
+    )
+
+
+def _is_worth_a_page(document: ClusterDocument, before: ClusterDocument | None) -> bool:
+    """A cluster that was fine and is fine stands in the fleet's table alone, hour after hour."""
+    if before is None or document.result.items or document.result.error:
+        return True
+    return document.memory != before.memory or bool(before.result.error)
+
+
+def _document_key(cluster: str) -> str:
+    return f"{_CLUSTER_KEY.format(cluster)}-json"
+
+
+def _fenced(document: BaseModel) -> str:
+    return f"{_FENCE}{document.model_dump_json(indent=2)}{_END}"
+
+
+def _read(model: type[ModelT], text: str) -> ModelT | None:
+    try:
+        return model.model_validate_json(text.removeprefix(_FENCE).removesuffix(_END))
+    except ValidationError:
+        return None
+
+
+def _batches(names: Sequence[str]) -> Iterable[Sequence[str]]:
+    return [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]

@@ -1,0 +1,133 @@
+"""Verifies one cluster: looks, looks again at what is new, and says what drifted since when (R3–R22)."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.clients.cluster.client import FIELD_MANAGER
+from tasks.connections import load_block, open_cluster
+from tasks.core.drift.choice import LiveChecks, VerificationChoice
+from tasks.core.drift.expectation import CSV_KIND, Expectation
+from tasks.core.drift.finding import find_calendar, find_drift
+from tasks.core.drift.ignoring import ignore
+from tasks.core.drift.items import DriftItem, DriftKind, worst_first
+from tasks.core.drift.memory import ClusterMemory, Remembered, recollect
+from tasks.core.drift.observation import ClusterObservation
+from tasks.core.drift.results import ClusterVerification, VerificationState, is_drift
+from tasks.core.errors import ClusterIdentityError, ClusterUnavailableError, FleetError, PrerequisiteError
+from tasks.core.manifests import ObjectRef
+from tasks.core.olm_health import installed_olm_version
+from tasks.drift.observing import observe_cluster
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A cluster's result, and what follows from what was remembered of it.
+
+    Attributes:
+        news: Items that nobody has been told about.
+        resolved: Items that are gone, by key.
+        memory: For the next verification; unchanged where the cluster could not be verified.
+    """
+
+    result: ClusterVerification
+    memory: ClusterMemory
+    news: tuple[DriftItem, ...] = ()
+    resolved: tuple[tuple[str, Remembered], ...] = ()
+
+
+@task(
+    name="verify-cluster", task_run_name="verify-cluster/{name}", cache_policy=NO_CACHE, persist_result=False
+)
+def verify_cluster(
+    name: str, expected: Expectation, choice: VerificationChoice, memory: ClusterMemory
+) -> Verified:
+    """One cluster, from its block to its result; what cannot be read stands in it and is not raised."""
+    started = time.monotonic()
+    try:
+        seen, found = _look(name, expected, choice, memory)
+    except ClusterUnavailableError as error:
+        return _not_verified(name, VerificationState.UNREACHABLE, error, memory)
+    except FleetError as error:
+        return _not_verified(name, VerificationState.UNVERIFIED, error, memory)
+    reported, ignored = ignore(name, found, choice.ignored, seen.now.date())
+    closely = choice.live_checks is LiveChecks.ALL and not seen.unseen
+    recalled = recollect(memory, reported, seen.now, FIELD_MANAGER, looked_closely=closely)
+    result = ClusterVerification(
+        cluster=name,
+        state=VerificationState.DRIFTED if is_drift(recalled.items) else VerificationState.FINE,
+        verified_at=seen.now,
+        uid=seen.uid,
+        kubernetes=seen.version,
+        olm=_olm_version(seen),
+        operator=_operator(expected, seen),
+        items=worst_first(recalled.items),
+        ignored=ignored,
+        calendar=find_calendar(expected, seen),
+        unseen=seen.unseen,
+        reads=seen.reads,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    return Verified(result, recalled.memory, recalled.new, tuple(recalled.resolved.items()))
+
+
+def confirmed(
+    look: Callable[[], ClusterObservation],
+    expected: Expectation,
+    choice: VerificationChoice,
+    memory: ClusterMemory,
+) -> tuple[ClusterObservation, tuple[DriftItem, ...]]:
+    """Look, and look again when there is something new: what OLM is about to put right is no drift."""
+    seen = look()
+    found = find_drift(expected, seen)
+    fresh = {item.key for item in found if item.kind is not DriftKind.EXPIRING and not memory.knows(item)}
+    if not fresh:
+        return seen, found
+    time.sleep(choice.confirm_after.total_seconds())
+    seen = look()
+    first = {item.key for item in found}
+    # What appears at the second look only is for the next run, unless it was known before.
+    still = tuple(item for item in find_drift(expected, seen) if item.key in first or memory.knows(item))
+    return seen, still
+
+
+def _look(
+    name: str, expected: Expectation, choice: VerificationChoice, memory: ClusterMemory
+) -> tuple[ClusterObservation, tuple[DriftItem, ...]]:
+    cluster = load_block(KubernetesCluster, name)
+    client = open_cluster(cluster)
+
+    def look() -> ClusterObservation:
+        seen = observe_cluster(client, expected, choice.live_checks)
+        if cluster.expected_uid and seen.uid != cluster.expected_uid:
+            raise ClusterIdentityError(
+                "verify the cluster",
+                f"{name}: uid of namespace kube-system",
+                cluster.expected_uid,
+                seen.uid,
+                "The address leads to another cluster. Correct the block.",
+            )
+        return seen
+
+    return confirmed(look, expected, choice, memory)
+
+
+def _not_verified(name: str, state: VerificationState, error: FleetError, memory: ClusterMemory) -> Verified:
+    return Verified(ClusterVerification(cluster=name, state=state, error=str(error)), memory)
+
+
+def _olm_version(seen: ClusterObservation) -> str:
+    try:
+        return installed_olm_version(seen.of_kind(CSV_KIND, "olm"))
+    except PrerequisiteError:
+        return "several"
+
+
+def _operator(expected: Expectation, seen: ClusterObservation) -> str:
+    name = expected.installation.csv
+    ref = ObjectRef("operators.coreos.com/v1alpha1", CSV_KIND, name, expected.namespace)
+    return name if seen.find(ref) is not None else ""
