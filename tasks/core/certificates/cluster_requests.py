@@ -81,12 +81,17 @@ def request_name(base: str, namespace: str, request: bytes) -> str:
     Raises:
         CertificateError: The name would be too long.
     """
-    name = f"{base}.{namespace}.{sha256_hex(request)[:12]}"
+    name = f"{base}.{namespace}.{_tail(request)}"
     if len(name) > _NAME_LIMIT:
         raise CertificateError(
             "name a certificate signing request", name, f"at most {_NAME_LIMIT} characters", str(len(name))
         )
     return name
+
+
+def is_name_of(name: str, request: bytes) -> bool:
+    """Whether a name from `request_name` belongs to these bytes."""
+    return name.rpartition(".")[2] == _tail(request)
 
 
 def check_signer_name(signer_name: str) -> str:
@@ -273,6 +278,10 @@ def _with_condition(manifest: Manifest, kind: str, message: str, now: datetime) 
         "lastUpdateTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     return {**manifest, "status": {**status, "conditions": [*conditions, condition]}}
+
+
+def _tail(request: bytes) -> str:
+    return sha256_hex(request)[:12]
 
 
 def _spec(manifest: Manifest) -> Mapping[str, Any]:
