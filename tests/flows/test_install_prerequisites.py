@@ -12,6 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from pydantic import ValidationError
 
 from blocks.kubernetes_cluster import KubeconfigSource, KubernetesCluster
+from blocks.oci_tenancy import OciTenancy
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import save_blocks
 from deployments.rehearsal.tenancy.seeding import Seed, seed
@@ -20,14 +21,17 @@ from deployments.rehearsal.tenancy.store import Store
 from deployments.rehearsal.tenancy.world import Place, add_cluster, add_tenancy, new_api_key
 from deployments.rehearsal.world import World
 from flows.install_fleet import install_fleet
+from tasks.connections import in_region, load_block
 from tasks.core.errors import InputError, InstallError, PrerequisiteError
+from tasks.core.fleet_choices import DiscoveryScope
 from tasks.core.prerequisites.settings import (
     FleetPrerequisites,
     NoGateway,
     PrerequisiteMode,
     PrerequisiteNeeds,
 )
-from tasks.prerequisites.upstream import Upstream, check_upstream
+from tasks.prerequisites.discovery import RegionReading, find_clusters
+from tasks.prerequisites.upstream import Upstream, check_places, check_upstream
 from tests.support.tenancies import save_tenancy_block
 
 FRANKFURT, ZURICH = "eu-frankfurt-1", "eu-zurich-1"
@@ -90,6 +94,29 @@ def test_each_region_is_read_once_for_all_its_clusters(fleet: Fleet) -> None:
     assert {count for path, count in read.items() if "ocid1" in path} == {1}
     assert set(upstream.reports) == {"upstream-acme in eu-frankfurt-1", "upstream-acme in eu-zurich-1"}
     assert upstream.require("fra-2").detail == "upstream-acme in eu-frankfurt-1: 30 PASS, 1 UNKNOWN"
+
+
+@flow
+def discover_and_check() -> tuple[RegionReading, Upstream]:
+    """What discover-fleet and install-fleet do before they touch a cluster."""
+    tenancy = load_block(OciTenancy, "upstream-acme")
+    reading = find_clusters([tenancy], DiscoveryScope(regions=[FRANKFURT, ZURICH]))
+    needed = {cluster.name: [in_region(tenancy, cluster.region)] for cluster in reading.found}
+    return reading, check_places(needed, CHECK)
+
+
+def test_a_run_that_discovers_and_checks_reads_no_object_twice(fleet: Fleet) -> None:
+    for name, server in (("fra-0", fleet.frankfurt), ("fra-1", fleet.frankfurt), ("zrh-0", fleet.zurich)):
+        add_cluster(server.store, fleet.place, server.region, name, "127.0.0.1:1")
+    fleet.frankfurt.traffic.operations.clear()
+    fleet.zurich.traffic.operations.clear()
+
+    reading, upstream = discover_and_check()
+
+    read = fleet.frankfurt.traffic.operations + fleet.zurich.traffic.operations
+    assert {path: count for path, count in read.items() if "ocid1" in path and count > 1} == {}
+    assert [cluster.name for cluster in reading.found] == ["fra-0", "fra-1", "zrh-0"]
+    assert len(upstream.reports) == 2
 
 
 def test_clusters_of_a_region_that_lacks_something_are_refused_with_the_findings(fleet: Fleet) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from oci_lexer_parser import parse_dynamic_group_matching_rules, parse_policy_statements
@@ -139,6 +140,7 @@ def parse_statement(text: str, source: Source) -> Statement:
         return Unparsed(text, source, f"{error}")
 
 
+@lru_cache(maxsize=1024)  # each statement that names a group asks for its rule again
 def parse_matching_rule(rule: str) -> Condition | None:
     """Read a dynamic group's matching rule; None when it cannot be read."""
     try:
