@@ -80,6 +80,19 @@ def test_the_form_shows_what_will_be_signed(waiting: OwnRun) -> None:
     assert "| request | osok.mesh.1 (uid o-1) |" in waiting.shown()
 
 
+def test_a_second_answer_is_not_taken(prefect_server: SyncPrefectClient) -> None:
+    """Two people answer at the same time: the first answer counts, whatever the other one says."""
+    run = own_run(prefect_server, gate_alone, {})
+    run.go()
+
+    first = answer(run.client, run.run_id, decision("DENY", "not now"))
+    second = answer(run.client, run.run_id, decision("APPROVE"))
+
+    assert (first.status, second.status) == (SetStateStatus.ACCEPT, SetStateStatus.ABORT)
+    ended = run.go()
+    assert (ended.name, ended.result()) == ("Completed", "DENY by Ada Lovelace: not now")
+
+
 @pytest.mark.parametrize("patience", [timedelta(0), LONGEST_WAIT + timedelta(seconds=1)])
 def test_nobody_is_asked_for_longer_than_the_cluster_keeps_a_request(patience: timedelta) -> None:
     with pytest.raises(InputError, match="at most 23:00:00"):
