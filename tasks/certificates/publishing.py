@@ -37,7 +37,7 @@ from tasks.core.certificates.webhook_secrets import (
 from tasks.core.deadlines import Deadline
 from tasks.core.errors import CertificateError, FleetError
 from tasks.core.manifests import Manifest, ObjectRef
-from tasks.core.olm_health import installed_olm_version
+from tasks.core.olm_health import HealthState, installed_olm_version, object_health
 from tasks.core.outcomes import StepOutcome
 from tasks.core.profiles import OperatorProfile
 from tasks.core.verification import Finding
@@ -93,6 +93,7 @@ class Publishing:
         self._client = client
         self._publication = publication
         self._order = publication.order
+        self._deadline = deadline
         self._rollout = Rollout(client, self._order, publication.csv, deadline)
         csvs = client.list_objects("operators.coreos.com/v1alpha1", "ClusterServiceVersion", OLM_NAMESPACE)
         self._olm_version = installed_olm_version(csvs)
@@ -162,9 +163,16 @@ class Publishing:
         return changed + settled
 
     def _require_proof(self) -> None:
+        # OLM's reinstall rolls the pods, which contradicts nothing: the proof begins when that is over.
+        wait_for(self._rollout_state, lambda state: state is not HealthState.PROGRESSING, self._deadline)
         findings = wait_for(self._contradictions, lambda found: not found, deadline_after(_PROOF))
         if findings:
             self._refuse(findings)
+
+    def _rollout_state(self) -> HealthState:
+        name, namespace = self._publication.profile.deployment, self._order.namespace
+        ref = ObjectRef("apps/v1", "Deployment", name, namespace)
+        return object_health(ref, self._client.get(ref)).state
 
     def _contradictions(self) -> tuple[Finding, ...]:
         return failed_findings(prove(self._client, self._publication.profile, self._order))
