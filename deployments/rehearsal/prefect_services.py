@@ -82,10 +82,15 @@ class PrefectServices:
                 )
             time.sleep(0.2)
 
-    def start_worker(self) -> None:
-        """Start a process worker on the work pool; it must exist."""
+    def start_worker(self, home: Path | None = None) -> None:
+        """Start a process worker on the work pool; it must exist.
+
+        Args:
+            home: The home and temporary folder of the worker and its flow runs; None: those of ours.
+        """
         arguments = ("worker", "start", "--pool", WORK_POOL, "--name", "rehearsal", "--with-healthcheck")
-        self._worker = self._start("prefect-worker", arguments)
+        folders = {} if home is None else {"HOME": str(home), "TMPDIR": str(home)}
+        self._worker = self._start("prefect-worker", arguments, folders)
 
     def deploy(self) -> None:
         """Create the work pool and every deployment of prefect.yaml, as `make deploy` does.
@@ -121,9 +126,11 @@ class PrefectServices:
         """End the worker (its flow runs with it) and the server."""
         self._processes.stop()
 
-    def _start(self, name: str, arguments: tuple[str, ...]) -> RunningProcess:
-        log = self.folder / f"{name}.log"
-        return self._processes.start(Command(name, _prefect(*arguments), _PROJECT, log, self.environment))
+    def _start(
+        self, name: str, arguments: tuple[str, ...], more: Mapping[str, str] | None = None
+    ) -> RunningProcess:
+        log, environment = self.folder / f"{name}.log", {**self.environment, **(more or {})}
+        return self._processes.start(Command(name, _prefect(*arguments), _PROJECT, log, environment))
 
     def _answers(self) -> bool:
         try:

@@ -32,6 +32,7 @@ _PATIENCE_MS = 300_000
 _TEXT = "textarea, input"
 _CHOSEN = ".p-select-button__value"
 _OPTION = ".p-select-option"
+_DIALOG = ".p-modal__body"
 
 Resolver = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Gives the definition that a property of a JSON schema refers to, or the property itself."""
@@ -86,6 +87,14 @@ class PrefectUi:
         form.submit_button.wait_for()
         return form
 
+    def open_resume_form(self, run: UUID) -> "RunForm":
+        """From the page of a suspended flow run to the form that it waits for."""
+        self.open_run(run)
+        self.page.get_by_role("button", name="Resume", exact=True).click()
+        form = RunForm(self.page, _DIALOG)
+        form.submit_button.wait_for()
+        return form
+
     def open_run(self, run: UUID) -> None:
         """The page of a flow run, freshly loaded: the graph on it lags behind otherwise."""
         self.page.goto(f"{self._url}/runs/flow-run/{run}", wait_until="networkidle")
@@ -107,18 +116,24 @@ class PrefectUi:
 
 
 class RunForm:
-    """The form that Prefect makes of a flow's parameters. Fields are found by the labels that people read.
+    """The form that Prefect makes of a flow's parameters, or of what a suspended run waits for.
 
+    Fields are found by the labels that people read.
     A field is named by its own label after those of the groups that it stands in.
+
+    Args:
+        page: The open page.
+        place: CSS selector of what the fields stand in.
     """
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, place: str = "form") -> None:
         self.page = page
+        self._place = place
         self.submit_button = page.get_by_role("button", name="Submit")
 
     def field(self, *labels: str) -> Locator:
         """A field, or a group of fields."""
-        found = self.page.locator("form")
+        found = self.page.locator(self._place)
         for label in labels:
             found = found.locator(f"xpath=.//{_property_with_label(label)}").first
         return found

@@ -1,4 +1,4 @@
-"""Takes the pictures in docs/images: install-fleet from its form in the Prefect UI to its report.
+"""Takes the pictures in docs/images: install-fleet from its form in the Prefect UI to its report; the gate.
 
 `python -m deployments.rehearsal.screenshots` starts a world and a Prefect server of its own.
 It needs Chromium.
@@ -14,9 +14,11 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
+from deployments.rehearsal.gate_pictures import GATE_PICTURES, deny_then_approve
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.prefect_ui import PrefectUi, open_browser
 from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.rotating import make_authority
 from deployments.rehearsal.running import prefect_environment, save_blocks
 from deployments.rehearsal.world import World
 from tasks.clients.polling import deadline_after, wait_for
@@ -29,6 +31,7 @@ _DEPLOYMENT = "install-fleet/install-fleet"
 _IMAGES = Path(__file__).parents[2] / "docs" / "images"
 _PATIENCE = timedelta(minutes=5)
 _TALL = 1400
+_AUTHORITY = "example-ca"
 
 
 def install_from_the_form(ui: PrefectUi, client: SyncPrefectClient, world: World, folder: Path) -> UUID:
@@ -83,7 +86,7 @@ def main() -> int:
     except FleetError as error:
         _say(str(error))
         return 1
-    for name in PICTURES:
+    for name in (*PICTURES, *GATE_PICTURES):
         _say(f"{folder / name}: {(folder / name).stat().st_size // 1024} KiB")
     return 0
 
@@ -96,8 +99,13 @@ def _take_pictures(scratch: Path, folder: Path) -> None:
         services.start_worker()
         with prefect_environment(services) as client:
             save_blocks(world)
+            make_authority(scratch, _AUTHORITY)
+            certificate = {"mode": "OWN", "authority": _AUTHORITY}
+            parameters = {"clusters": [world.clusters[0].name], "certificate": certificate}
             with open_browser() as page:
-                install_from_the_form(PrefectUi(page, services.ui_url), client, world, folder)
+                ui = PrefectUi(page, services.ui_url)
+                install_from_the_form(ui, client, world, folder)
+                deny_then_approve(ui, client, parameters, folder)
 
 
 def _say(line: str) -> None:
