@@ -1,7 +1,10 @@
 """Opens a tenancy from its block."""
 
-from datetime import datetime
+import hashlib
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from blocks.oci_tenancy import (
     ApiKey,
@@ -13,10 +16,14 @@ from blocks.oci_tenancy import (
     WorkloadIdentity,
 )
 from tasks.clients.polling import deadline_at
+from tasks.clients.remembering import Memory
 from tasks.clients.tenancy import keys, principals
 from tasks.clients.tenancy.calls import Address, TenancyCalls
 from tasks.clients.tenancy.identity import Identity
 from tasks.core.errors import InputError
+
+_identities: Memory[Identity] = Memory(timedelta(seconds=30))
+"""Loading a private key takes 80 ms of CPU, and each task of a run needs it; a changed file counts soon."""
 
 
 def open_tenancy(block: OciTenancy, until: datetime) -> TenancyCalls:
@@ -31,7 +38,21 @@ def open_tenancy(block: OciTenancy, until: datetime) -> TenancyCalls:
     """
     endpoint = block.region_endpoints.get(block.region, block.endpoint)
     address = Address(block.region, endpoint, block.ca_file)
-    return TenancyCalls(tenancy_name(block), sign_in(block), address, deadline_at(until))
+    return TenancyCalls(tenancy_name(block), _identity(block), address, deadline_at(until))
+
+
+def _identity(block: OciTenancy) -> Identity:
+    """Sign in, or use the signer that another task of this process made a moment ago.
+
+    Only for keys that do not change by themselves: the SDK's other signers renew key and key id one after the
+    other, which threads must not see.
+    """
+    how = block.authentication
+    if not isinstance(how, ConfigFile | ApiKey | SessionToken):
+        return sign_in(block)
+    secrets = [value.get_secret_value() for value in vars(how).values() if isinstance(value, SecretStr)]
+    digest = hashlib.sha256("\0".join(secrets).encode()).digest()
+    return _identities.recall((block.tenancy_id, repr(how), digest), lambda: sign_in(block))
 
 
 def in_region(block: OciTenancy, region: str) -> OciTenancy:
