@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from blocks.certificate_authority import CertificateAuthority
 from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.certificates.expiry import UndecidedRequest, cleared_if_nobody_decides
 from tasks.certificates.gate import SigningDecision, ask_for_decision, shown_in_this_try
 from tasks.certificates.orders import order_for, why_certificate_is_needed
 from tasks.certificates.publishing import Publication, publish_certificate
@@ -70,7 +71,14 @@ class CertificateWave:
         """Suspend the flow run until a person decides; at once when nothing is asked for."""
         if self.requests:
             requests = [self.requests[name] for name in sorted(self.requests)]
-            self.decision = ask_for_decision(requests, self.choice.decision_deadline)
+            undecided = [
+                UndecidedRequest(
+                    cluster=one.cluster, namespace=self.namespace, name=one.shown.name, uid=one.shown.uid
+                )
+                for one in requests
+            ]
+            with cleared_if_nobody_decides(undecided, self.choice.decision_deadline):
+                self.decision = ask_for_decision(requests, self.choice.decision_deadline)
 
     def carry_out(self, cluster: KubernetesCluster, name: str, until: datetime) -> StepOutcome:
         """Sign and publish on one cluster as decided.
