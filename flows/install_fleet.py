@@ -8,7 +8,6 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from blocks.kubernetes_cluster import KubernetesCluster
-from tasks.certificates.proving import prove_certificate
 from tasks.certificates.wave import CertificateWave
 from tasks.connections import load_block
 from tasks.core.errors import FleetError
@@ -85,6 +84,7 @@ def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of th
     for name, cluster in prepared.items():
         if cluster is not None:
             _finish(cluster, logs[name], sources, wave, deadlines)
+    wave.finish()
     reports = [log.report() for log in logs.values()]
     publish_reports(reports)
     raise_unless_all_installed(reports)
@@ -153,7 +153,7 @@ def _finish(
         namespace = sources.installation.namespace
         log.record(InstallStep.VERIFICATION, verify_operator, cluster, sources.profile, namespace, until)
         if wave.choice.mode is CertificateMode.OWN:
-            log.record(InstallStep.PROOF, prove_certificate, cluster, wave.profile, wave.order)
+            log.record(InstallStep.PROOF, wave.prove, cluster, log.cluster)
     except FleetError:
         # As above.
         return

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.orders import find_operator_csv
-from tasks.certificates.proving import prove_certificate
 from tasks.certificates.wave import CertificateWave
 from tasks.connections import load_block
 from tasks.core.errors import FleetError, InputError
@@ -58,6 +57,7 @@ def issue_webhook_certificate(
     for name, cluster in opened.items():
         if cluster is not None:
             _carry_out(cluster, logs[name], wave)
+    wave.finish()
     reports = [log.report() for log in logs.values()]
     publish_reports(reports)
     raise_unless_all_installed(reports)
@@ -83,7 +83,7 @@ def _carry_out(cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) 
     try:
         until = datetime.now(UTC) + wave.choice.publish_within
         log.record(InstallStep.CERTIFICATE, wave.carry_out, cluster, log.cluster, until)
-        log.record(InstallStep.PROOF, prove_certificate, cluster, wave.profile, wave.order)
+        log.record(InstallStep.PROOF, wave.prove, cluster, log.cluster)
     except FleetError:
         # As above.
         return

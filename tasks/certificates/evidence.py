@@ -14,6 +14,8 @@ from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
 from prefect.filesystems import LocalFileSystem, WritableFileSystem
 from prefect.results import get_default_result_storage, resolve_result_storage
@@ -39,6 +41,12 @@ COUNT_LABEL = "osok-fleet.io/evidence-records"
 HEAD_LABEL = "osok-fleet.io/evidence-head"
 
 _SHOWN_FACTS = 400
+_RECORDS = "evidence-records"
+_COPY = "evidence-so-far"
+
+
+class _AbsentError(InputError):
+    """A record is not where it was written, as with another worker's folder; a changed one is there."""
 
 
 class EvidenceLog:
@@ -56,6 +64,7 @@ class EvidenceLog:
         self._storage = storage
         self._run = run
         self._records = records
+        self._copied = 0
 
     @property
     def records(self) -> tuple[EvidenceRecord, ...]:
@@ -103,13 +112,26 @@ class EvidenceLog:
             description=f"{len(self._records)} records, last digest {self.head}",
         )
         create_markdown_artifact(
-            f"```json\n{lines}```\n", key="evidence-records", description="The records, for `verify`"
+            f"```json\n{lines}```\n", key=_RECORDS, description="The records, for `verify`"
         )
         return self.head
+
+    def keep_copy(self) -> None:
+        """Copy the chain into an artifact, before a run is suspended: it may go on without this storage."""
+        if self._copied != len(self._records):
+            create_markdown_artifact(
+                f"```json\n{write_records(self._records)}```\n",
+                key=_COPY,
+                description=f"The {len(self._records)} records before the decision",
+            )
+            self._copied = len(self._records)
 
 
 def open_evidence(location: str = "") -> EvidenceLog:
     """The evidence of the flow run that calls, new or as an earlier try left it.
+
+    Where a storage does not have the records, as a folder of another worker, they are taken from the artifact
+    of the run: number and last digest in the flow run's labels say whether they are the ones.
 
     Args:
         location: `block-type/name` of a storage block, or an absolute folder; empty for the storage that the
@@ -125,7 +147,15 @@ def open_evidence(location: str = "") -> EvidenceLog:
     with get_client(sync_client=True) as client:
         labels = client.read_flow_run(run).labels
     count, head = int(labels.get(COUNT_LABEL, 0)), str(labels.get(HEAD_LABEL, START))
-    records = tuple(record for position in range(count) for record in _read(storage, _path(run, position)))
+    try:
+        paths = [_path(run, position) for position in range(count)]
+        records = tuple(record for path in paths for record in _read(storage, path))
+    except _AbsentError:
+        records = _published_records(run)
+        if len(records) != count or verify(records, head).state is not EvidenceState.INTACT:
+            raise
+        for record in records:
+            _write(storage, _path(run, record.position), write_records((record,)))
     verdict = verify(records, head)
     if count and verdict.state is not EvidenceState.INTACT:
         raise InputError(
@@ -136,6 +166,20 @@ def open_evidence(location: str = "") -> EvidenceLog:
             "Somebody changed them. Keep what is there, find out who did, and start a new flow run.",
         )
     return EvidenceLog(storage, run, records)
+
+
+def _published_records(run: UUID) -> tuple[EvidenceRecord, ...]:
+    """The chain in the newest artifact of the flow run; none when there is none or it cannot be read."""
+    wanted = ArtifactFilter(
+        flow_run_id=ArtifactFilterFlowRunId(any_=[run]), key=ArtifactFilterKey(any_=[_RECORDS, _COPY])
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
+    text = str(found[0].data) if found else ""
+    try:
+        return read_records("\n".join(line for line in text.split("\n") if not line.startswith("```")))
+    except InputError:
+        return ()
 
 
 def _storage(location: str, context: FlowRunContext) -> WritableFileSystem:
@@ -183,7 +227,7 @@ def _read(storage: WritableFileSystem, path: str) -> tuple[EvidenceRecord, ...]:
     try:
         content: bytes = _completed(storage.read_path(path))
     except (ValueError, OSError) as error:
-        raise InputError(
+        raise _AbsentError(
             "go on with the evidence",
             path,
             "the record that this flow run made",

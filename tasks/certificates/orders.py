@@ -84,6 +84,14 @@ def describe_present(client: ClusterClient, order: CertificateOrder) -> str:
     return f"serial {leaf.serial} by {leaf.issuer}, until {leaf.not_after:%Y-%m-%d}"
 
 
+@step("read-certificate")
+def fingerprint_in_use(cluster: KubernetesCluster, order: CertificateOrder) -> str:
+    """The SHA-256 of the certificate in the Secret; empty without one."""
+    secret = open_cluster(cluster).get(ObjectRef("v1", "Secret", order.secret, order.namespace))
+    leaf = read_webhook_secret(secret).leaf if secret else None
+    return leaf.sha256 if leaf else ""
+
+
 def _fault(facts: SecretFacts, order: CertificateOrder, authority: CertificateAuthority) -> str:
     leaf = facts.leaf
     if leaf is None:

@@ -35,7 +35,7 @@ from tasks.core.certificates.webhook_secrets import (
     switch_patch,
 )
 from tasks.core.deadlines import Deadline
-from tasks.core.errors import CertificateError, FleetError
+from tasks.core.errors import CertificateError, FleetError, RolledBackError
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.olm_health import HealthState, installed_olm_version, object_health
 from tasks.core.outcomes import StepOutcome
@@ -48,6 +48,10 @@ _PROOF = timedelta(seconds=15)
 """How long a proof that fails is tried again: right after a change, views of the cluster may lag."""
 _ROLLBACK = timedelta(minutes=5)
 """How long putting the previous certificate back may take, whatever is left of the publication's time."""
+
+_NOTHING_BEFORE = (
+    "There is no previous certificate to go back to, so this one goes on serving. Find the cause."
+)
 
 
 @dataclass(frozen=True)
@@ -181,13 +185,18 @@ class Publishing:
         """Put the previous certificate back and say why.
 
         Raises:
-            CertificateError: Always.
+            RolledBackError: The previous certificate serves again.
+            CertificateError: It does not.
         """
+        kind: type[CertificateError] = CertificateError
         try:
-            state = self._roll_back()
+            previous = self._roll_back()
         except FleetError as error:
             state = f"Going back to the previous certificate was not finished: {error} Run again to go on."
-        raise CertificateError(
+        else:
+            state = _NOTHING_BEFORE if previous is None else _put_back(previous)
+            kind = CertificateError if previous is None else RolledBackError
+        raise kind(
             "publish the certificate",
             f"{self._client.name}: {self._secret}",
             "a proof through the API server",
@@ -195,13 +204,12 @@ class Publishing:
             state,
         )
 
-    def _roll_back(self) -> str:
+    def _roll_back(self) -> Certificate | None:
+        """Put the previous certificate back; returns it, or None when there is none."""
         namespace = self._order.namespace
         data, kept = previous_data(self._client, namespace), previous_facts(self._client, namespace)
         if data is None or kept is None or kept.leaf is None:
-            return (
-                "There is no previous certificate to go back to, so this one goes on serving. Find the cause."
-            )
+            return None
         self._rollout = Rollout(self._client, self._order, self._publication.csv, deadline_after(_ROLLBACK))
         leaf, before = self._publication.leaf, read_certificates(kept.trust)
         now = self._rollout.unchanged_facts(leaf)
@@ -213,10 +221,7 @@ class Publishing:
         self._rollout.trust(kept.trust, kept.leaf)
         self._takeover(kept.trust, kept.leaf).carry_out()
         forget_previous(self._client, namespace)
-        return (
-            f"The previous certificate (serial {kept.leaf.serial}) serves again, and nothing was lost. Find "
-            "the cause, then run again: the new certificate is kept in its request."
-        )
+        return kept.leaf
 
     def _takeover(self, trust: bytes, leaf: Certificate) -> Takeover:
         return Takeover(self._rollout, self._publication.profile.deployment, self._olm_version, trust, leaf)
@@ -248,6 +253,13 @@ class Publishing:
                 f"{prediction.reason}: {prediction.message}",
                 "Nothing was written.",
             )
+
+
+def _put_back(leaf: Certificate) -> str:
+    return (
+        f"The previous certificate (serial {leaf.serial}) serves again, and nothing was lost. Find the "
+        "cause, then run again: the new certificate is kept in its request."
+    )
 
 
 def _patched(secret: Manifest, patch: Manifest) -> Manifest:

@@ -14,6 +14,7 @@ from tasks.core.certificates.cluster_requests import (
     ShownRequest,
     approval_deadline,
     build_cluster_request,
+    request_bytes,
     request_name,
     show_request,
     state_of,
@@ -62,6 +63,7 @@ def request_certificate(
         validity=order.validity,
         replaces=describe_present(client, order),
         denial=denial_of(manifest),
+        pem=request_bytes(manifest).decode(),
     )
 
 

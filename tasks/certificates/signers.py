@@ -11,9 +11,8 @@ from tasks.core.certificates.authorities import Authority
 from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.commissions import Commission
 from tasks.core.certificates.issuing import plan_validity, require_fit, sign_request
-from tasks.core.certificates.pasted import assign, read_pasted
+from tasks.core.certificates.pasted import read_pasted
 from tasks.core.certificates.profiles import CertificatePlan
-from tasks.core.errors import CertificateError
 
 
 class Signer(Protocol):
@@ -104,16 +103,6 @@ class ExternalSigner:
         """See `Signer`.
 
         Raises:
-            CertificateError: Nothing was pasted for this request, or not one certificate for its key.
+            CertificateError: Not one certificate was pasted for this request's key.
         """
-        spki, name = commission.expectation.spki_sha256, commission.name
-        matched = assign(read_pasted(commission.signed), {spki: name})
-        if name not in matched:
-            raise CertificateError(
-                "sign a request",
-                name,
-                "the certificate that your CA signed, pasted at the gate",
-                "none",
-                "Run the flow again, have the request of its artifact signed, and paste the certificate.",
-            )
-        return matched[name].pem
+        return read_pasted(commission.signed).for_key(commission.expectation.spki_sha256).pem

@@ -131,6 +131,10 @@ class CertificateError(FleetError):
     """A key, a certificate signing request or a certificate breaks a rule."""
 
 
+class RolledBackError(CertificateError):
+    """A published certificate was not accepted; the one before it was put back and serves."""
+
+
 class DecisionError(FleetError):
     """A person denied something, or has not decided yet: nothing goes on without them."""
 

@@ -259,6 +259,12 @@ class CertificateChoice(_Settings):
         title="When one cluster is denied",
         description="CONTINUE: it drops out, the others go on. STOP: nothing is signed for any cluster.",
     )
+    evidence: str = Field(
+        default="",
+        title="Evidence storage",
+        description="block-type/name of the storage block, or a folder, for the evidence of what was asked, "
+        "decided and published. Empty: where results go.",
+    )
     publish_within: timedelta = Field(
         default=timedelta(minutes=10),
         title="Time for publishing",

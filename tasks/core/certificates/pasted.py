@@ -8,7 +8,7 @@ for the request whose public key it has, and is judged like any other that came 
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from tasks.core.certificates.certificate import Certificate
@@ -32,7 +32,33 @@ class Pasted:
     """
 
     leaves: tuple[Certificate, ...]
-    authorities: tuple[Certificate, ...]
+    authorities: tuple[Certificate, ...] = ()
+
+    def for_key(self, spki_sha256: str) -> Certificate:
+        """The one certificate for a public key.
+
+        Raises:
+            CertificateError: There is none, or there are several.
+        """
+        found = [leaf for leaf in self.leaves if leaf.spki_sha256 == spki_sha256]
+        if len(found) != 1:
+            serials = ", ".join(leaf.serial for leaf in found)
+            raise CertificateError(
+                "find the pasted certificate of a request",
+                f"public key {spki_sha256}",
+                "one certificate",
+                f"{len(found)}: serials {serials}" if found else "none for this key",
+                "Paste the one that was signed from the request of the artifact.",
+            )
+        return found[0]
+
+    def strangers(self, spkis: Collection[str]) -> tuple[str, ...]:
+        """The certificates that are for none of these public keys, in words."""
+        return tuple(
+            f"`{leaf.subject}`, serial {leaf.serial}, public key {leaf.spki_sha256}"
+            for leaf in self.leaves
+            if leaf.spki_sha256 not in spkis
+        )
 
 
 def read_pasted(text: str) -> Pasted:
@@ -58,47 +84,6 @@ def read_pasted(text: str) -> Pasted:
     found = {one.sha256: one for one in certificates}
     authorities = tuple(one for one in found.values() if one.is_authority)
     return Pasted(tuple(one for one in found.values() if not one.is_authority), authorities)
-
-
-def assign(pasted: Pasted, requests: Mapping[str, str]) -> dict[str, Certificate]:
-    """Match certificates to requests by public key.
-
-    Args:
-        pasted: What was pasted.
-        requests: Names of the requests' clusters by the fingerprint of their public keys.
-
-    Returns:
-        Certificates by cluster; requests without one are left out.
-
-    Raises:
-        CertificateError: One is for no request, or a request has two.
-    """
-    matched: dict[str, Certificate] = {}
-    for leaf in pasted.leaves:
-        cluster = requests.get(leaf.spki_sha256, "")
-        if not cluster:
-            raise CertificateError(
-                "match the pasted certificates to requests",
-                f"certificate `{leaf.subject}`, serial {leaf.serial}",
-                f"the public key of a request that was shown: {', '.join(sorted(requests)) or 'none'}",
-                f"the public key {leaf.spki_sha256}",
-                "Sign the request that the artifact shows, not an older one.",
-            )
-        if cluster in matched:
-            raise CertificateError(
-                "match the pasted certificates to requests",
-                cluster,
-                "one certificate",
-                f"two for its key: serials {matched[cluster].serial} and {leaf.serial}",
-                "Paste the one that is meant.",
-            )
-        matched[cluster] = leaf
-    return matched
-
-
-def missing_of(matched: Mapping[str, Certificate], wanted: Sequence[str]) -> tuple[str, ...]:
-    """The clusters of `wanted` that have no certificate."""
-    return tuple(name for name in wanted if name not in matched)
 
 
 def _read(label: str, content: str, number: int) -> Certificate:
