@@ -69,26 +69,21 @@ class ServerIds:
         """Id of a deployment, named `flow/deployment`.
 
         Raises:
-            LeftOutError: There is no such deployment.
-            InputError: It lacks one of the parameters that the automation gives.
+            LeftOutError: There is no such deployment, or it has not got one of the parameters.
         """
+        expected = f"the deployment {name} with {', '.join(sorted(parameters)) or 'no parameters'}"
         try:
             found = self._client.read_deployment_by_name(name)
         except ObjectNotFound as error:
-            raise LeftOutError(
-                "install an automation",
-                "",
-                f"the deployment {name}",
-                "none",
-                "Run `make deploy`, then this again.",
-            ) from error
-        schema = found.parameter_openapi_schema or {}
-        unknown = parameters - schema.get("properties", {}).keys()
+            raise _left_out(expected, "none") from error
+        unknown = parameters - (found.parameter_openapi_schema or {}).get("properties", {}).keys()
         if unknown:
-            raise InputError(
-                "install an automation", name, "a deployment with its parameters", f"no {sorted(unknown)}"
-            )
+            raise _left_out(expected, f"one without {', '.join(sorted(unknown))}")
         return found.id
+
+
+def _left_out(expected: str, found: str) -> LeftOutError:
+    return LeftOutError("install an automation", "", expected, found, "Run `make deploy`, then this again.")
 
 
 def install(

@@ -3,8 +3,9 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,13 +16,17 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun
 from prefect.events.schemas.automations import Automation, AutomationCore
+from prefect.runtime import flow_run
 from prefect.states import Running, Suspended
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from deployments.automations.__main__ import main
 from deployments.automations.files import SHIPPED, AutomationFile, read_files
+from tasks.certificates.waiting import announce_waiting
 from tasks.core.errors import InputError
+from tasks.core.events import DriftFoundPayload, EventName
+from tasks.core.manifests import sha256_hex
 
 BLOCK = "custom-webhook/osok-fleet-test"
 ZOMBIES = "osok-fleet: a run lost its process"
@@ -94,17 +99,56 @@ def folder_with(folder: Path, name: str, old: str = "", new: str = "") -> Path:
     return folder
 
 
-def emit(client: SyncPrefectClient, event: str, resource: str, **payload: str) -> None:
+def payload(cluster: str, name: str) -> DriftFoundPayload:
+    return DriftFoundPayload(
+        key=f"{cluster}/{name}",
+        cluster=cluster,
+        api_version="v1",
+        kind="Secret",
+        namespace="osok",
+        name=name,
+        field="",
+        drift="EXPIRING",
+        severity="WARNING",
+        expected="30 days or more",
+        found="ends in 9 days",
+        owner="",
+        since=datetime(2026, 11, 20, tzinfo=UTC),
+    )
+
+
+def emit(client: SyncPrefectClient, event: EventName, cluster: str, found: DriftFoundPayload) -> None:
+    """What verify-fleet says of an item."""
+    resource = {
+        "prefect.resource.id": f"osok-fleet.cluster.{cluster}",
+        "osok.drift.item": sha256_hex(found.key.encode())[:16],
+    }
+    _send(client, event.value, resource, found.model_dump(mode="json"))
+
+
+def heartbeat(client: SyncPrefectClient, run: FlowRun) -> None:
+    _send(client, "prefect.flow-run.heartbeat", {"prefect.resource.id": f"prefect.flow-run.{run.id}"}, {})
+
+
+def _send(
+    client: SyncPrefectClient, event: str, resource: Mapping[str, str], payload: Mapping[str, object]
+) -> None:
     tag = {"prefect.resource.id": "prefect.tag.osok-fleet", "prefect.resource.role": "tag"}
     body = {
         "id": str(uuid4()),
         "occurred": datetime.now(UTC).isoformat(),
         "event": event,
-        "resource": {"prefect.resource.id": resource},
+        "resource": resource,
         "related": [tag],
         "payload": payload,
     }
     client.request("POST", "/events", json=[body])
+
+
+def events_named(client: SyncPrefectClient, event: str) -> list[dict[str, Any]]:
+    wanted = {"filter": {"event": {"name": [event]}}}
+    found: list[dict[str, Any]] = client.request("POST", "/events/filter", json=wanted).json()["events"]
+    return found
 
 
 def eventually(happened: Callable[[], bool]) -> None:
@@ -126,7 +170,8 @@ def state_of(client: SyncPrefectClient, run_id: UUID) -> str:
 @pytest.fixture
 def deployment(server: SyncPrefectClient) -> Iterator[UUID]:
     """A deployment `probe/drift-probe` that takes clusters, as verify-fleet does."""
-    schema = {"type": "object", "properties": {"clusters": {"type": "array", "items": {"type": "string"}}}}
+    names = {"type": "array", "items": {"type": "string"}}
+    schema = {"type": "object", "properties": {"clusters": names, "repair": {"type": "string"}}}
     made = server.create_deployment(server.create_flow(probe), "drift-probe", parameter_openapi_schema=schema)
     yield made
     server.delete_deployment(made)
@@ -247,7 +292,22 @@ def test_without_its_deployment_an_automation_is_left_out(
     assert main(["--folder", str(folder)]) == 0
 
     assert ours(server) == []
-    assert "expected the deployment absent/absent; found none. Run `make deploy`" in capsys.readouterr().out
+    assert (
+        "expected the deployment absent/absent with clusters, repair; found none." in capsys.readouterr().out
+    )
+
+
+def test_without_its_parameter_an_automation_is_left_out(
+    server: SyncPrefectClient, deployment: UUID, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = folder_with(tmp_path, DRIFT, "verify-fleet/verify-fleet", "probe/drift-probe")
+    file = folder / "one.yaml"
+    file.write_text(file.read_text().replace("repair: PROPOSE", "mend: PROPOSE"))
+
+    assert main(["--folder", str(folder)]) == 0
+
+    assert ours(server) == []
+    assert "found one without mend" in capsys.readouterr().out
 
 
 def test_a_block_that_does_not_exist_is_refused(
@@ -270,19 +330,16 @@ def test_twins_that_somebody_else_made_are_told(
     assert "Delete all but one." in capsys.readouterr().out
 
 
-def test_an_expiring_certificate_is_told_once_a_day_and_cluster(
-    server: SyncPrefectClient, received: Received
-) -> None:
+def test_every_expiring_certificate_is_told_once(server: SyncPrefectClient, received: Received) -> None:
     main(["--notify", BLOCK])
 
-    for cluster in ("fra-1", "fra-1", "zrh-1"):
-        emit(server, "osok.certificate.expiring", f"osok.cluster.{cluster}", element="leaf", days="9")
-    eventually(lambda: any("zrh-1" in subject for subject in received.subjects()))
+    for cluster, item in (("fra-1", "leaf"), ("fra-1", "leaf"), ("fra-1", "ca"), ("zrh-1", "leaf")):
+        emit(server, EventName.CERTIFICATE_EXPIRING, cluster, payload(cluster, item))
+    eventually(lambda: len(received.messages) >= 3)
 
-    assert received.subjects() == [
-        f"osok-fleet: a certificate expires (osok.cluster.{cluster})" for cluster in ("fra-1", "zrh-1")
-    ]
-    assert "element: leaf\ndays: 9\n" in received.messages[0]["body"]
+    subjects = [f"osok-fleet: a certificate of {cluster} expires" for cluster in ("fra-1", "fra-1", "zrh-1")]
+    assert sorted(received.subjects()) == subjects
+    assert "fra-1: Secret osok/leaf\nends in 9 days (WARNING)" in received.messages[0]["body"]
 
 
 def test_drift_starts_the_repair_of_its_cluster(
@@ -291,11 +348,11 @@ def test_drift_starts_the_repair_of_its_cluster(
     main(["--folder", str(folder_with(tmp_path, DRIFT, "verify-fleet/verify-fleet", "probe/drift-probe"))])
     of_probe = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]))
 
-    emit(server, "osok.drift.found", "osok.cluster.fra-1", cluster="fra-1")
+    emit(server, EventName.DRIFT_FOUND, "fra-1", payload("fra-1", "leaf"))
     eventually(lambda: bool(server.read_flow_runs(flow_run_filter=of_probe)))
 
     (started,) = server.read_flow_runs(flow_run_filter=of_probe)
-    assert started.parameters == {"clusters": ["fra-1"]}
+    assert started.parameters == {"clusters": ["fra-1"], "repair": "PROPOSE"}
 
 
 def test_silence_is_a_crash_for_a_running_run_and_a_waiting_gate_for_a_suspended_one(
@@ -304,7 +361,7 @@ def test_silence_is_a_crash_for_a_running_run_and_a_waiting_gate_for_a_suspended
     main(["--notify", BLOCK, "--silent-for", "PT10S", "--gate-waits", "PT10S"])
     waiting, lost = run_of_ours(server, deployment), run_of_ours(server, deployment)
     for run in (waiting, lost):
-        emit(server, "prefect.flow-run.heartbeat", f"prefect.flow-run.{run.id}")
+        heartbeat(server, run)
     server.set_flow_run_state(waiting.id, Suspended())
 
     eventually(lambda: state_of(server, lost.id) == "Crashed" and bool(received.messages))
@@ -312,3 +369,23 @@ def test_silence_is_a_crash_for_a_running_run_and_a_waiting_gate_for_a_suspended
     assert state_of(server, waiting.id) == "Suspended"
     assert received.subjects() == ["osok-fleet: probe waits for a decision"]
     assert f"/runs/flow-run/{waiting.id}" in received.messages[0]["body"]
+
+
+def test_a_gate_can_say_what_it_waits_for(server: SyncPrefectClient) -> None:
+    @flow(name="gate-probe")
+    def at_the_gate() -> str:
+        announce_waiting("ab12", ["fra-1", "zrh-1"], timedelta(hours=23))
+        return str(flow_run.id)
+
+    run_id = at_the_gate()
+    eventually(lambda: bool(events_named(server, "osok.gate.waiting")))
+
+    (event,) = events_named(server, "osok.gate.waiting")
+    assert event["resource"]["prefect.resource.id"] == f"prefect.flow-run.{run_id}"
+    assert event["payload"] == {
+        "schema_version": 1,
+        "flow": "gate-probe",
+        "digest": "ab12",
+        "clusters": ["fra-1", "zrh-1"],
+        "patience_seconds": 82800,
+    }
