@@ -53,11 +53,12 @@ def _resolved_payload(cluster: str, key: str, gone: Remembered, at: datetime) ->
 
 def _emit(name: EventName, cluster: str, key: str, payload: BaseModel) -> None:
     resource = {
-        "prefect.resource.id": f"osok-fleet.drift.{cluster}.{sha256_hex(key.encode())[:16]}",
-        "prefect.resource.name": f"{cluster}: {key}",
+        "prefect.resource.id": f"osok-fleet.cluster.{cluster}",
+        "prefect.resource.name": cluster,
+        # An automation that is about single items has this in `for_each`.
+        "osok.drift.item": sha256_hex(key.encode())[:16],
     }
     related = [
-        {"prefect.resource.id": f"osok-fleet.cluster.{cluster}", "prefect.resource.role": "cluster"},
         {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.role": "flow-run"},
     ]
     emit_event(name.value, resource, related=related, payload=payload.model_dump(mode="json"))
