@@ -1,7 +1,7 @@
 """What stands above the fields of the form at the gate (R14).
 
-Prefect's form gives its text what height the fields leave, shows tables not at all in a window of usual height,
-and cuts long words. So the form says in a few lines what the decision is about, and the artifact has the rest.
+Prefect's form gives its text what height the fields leave, shows tables not at all in a window of usual
+height, and cuts long words. So the form says in a few lines what it is about, and the artifact has the rest.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.responses import SetStateStatus
 
 from tasks.certificates.gate import LONGEST_WAIT, ask_for_decision
-from tasks.core.certificate_orders import PendingRequest
+from tasks.core.certificate_orders import PendingRequest, wave_digest
 from tasks.core.certificates.cluster_requests import ShownRequest
 from tasks.core.errors import InputError
 from tests.support.gates import OwnRun, answer, decision, own_run
@@ -70,13 +70,19 @@ def test_a_wrong_answer_is_rejected_and_the_run_stays_suspended(
     assert waiting.state().name == "Suspended"
 
 
-def test_the_form_shows_what_will_be_signed(waiting: OwnRun) -> None:
-    """R14: the description beside the form is the artifact."""
+def test_the_form_says_what_the_decision_is_about_and_the_artifact_has_the_rest(waiting: OwnRun) -> None:
+    """R14."""
     forms = waiting.client.filter_flow_run_input(waiting.run_id, "suspended-sign-1-", 10, set())
 
-    described = [one.decoded_value for one in forms if one.key.endswith("-description")]
+    (described,) = [str(one.decoded_value) for one in forms if one.key.endswith("-description")]
+    digest = wave_digest([REQUEST])
 
-    assert described == [waiting.shown()]
+    assert described == (
+        "Everything that will be signed is in this run's artifact **certificate-requests**. The decision is "
+        f"bound to `{digest[:16]}…`\n\n"
+        "- **fra-1**: CN=kube.operator.cert, manager.mesh.svc, key `eeeeeeeeeeeeeeee…`, 397 days\n"
+    )
+    assert f"Decision is bound to `{digest}`." in waiting.shown()
     assert "| request | osok.mesh.1 (uid o-1) |" in waiting.shown()
 
 
