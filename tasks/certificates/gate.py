@@ -5,6 +5,8 @@ The decision has no default, and the gate's key holds the run's try and the dige
 or other bytes, ask again.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
@@ -23,6 +25,9 @@ from tasks.core.errors import DecisionError, InputError
 LONGEST_WAIT = timedelta(hours=23)
 """The cluster collects a pending request 24 hours after its creation."""
 
+_ASKED_AT_MOST = 5
+"""How often one gate asks when answers cannot be carried out."""
+_LONGEST_PASTE = 500_000
 _WORDS = r"\S"
 """Something else than spaces. The server checks it, so the run stays suspended when it is not met."""
 
@@ -49,10 +54,39 @@ class SigningDecision(RunInput):
     schema_title: ClassVar[str] = "Signing decision"
 
 
-def ask_for_decision(requests: list[PendingRequest], patience: timedelta) -> SigningDecision:
+class ExternalSigningDecision(SigningDecision):
+    """The answer where somebody else signs: what they signed comes with it."""
+
+    certificates: str = Field(
+        default="",
+        max_length=_LONGEST_PASTE,
+        # Checked by the server before it keeps the answer, so a key that was pasted here is not kept.
+        json_schema_extra={"not": {"pattern": "PRIVATE KEY"}},
+        description="The certificates that your CA signed from the requests of the artifact: PEM, all blocks "
+        "one after another, in any order. Each is matched to its request by public key. Never a private key.",
+    )
+
+
+@dataclass(frozen=True)
+class Question:
+    """How to ask.
+
+    Attributes:
+        form: What the person fills in; with `ExternalSigningDecision` the requests' PEM is shown too.
+        review: Why an answer cannot be carried out, empty when it can; then the person is asked again.
+    """
+
+    form: type[SigningDecision] = SigningDecision
+    review: Callable[[SigningDecision], str] = lambda _: ""
+
+
+def ask_for_decision(
+    requests: list[PendingRequest], patience: timedelta, question: Question | None = None
+) -> SigningDecision:
     """Show the requests and suspend the flow run until somebody decides.
 
-    Only in a deployed top-level flow with `persist_result=True`: nothing else can be suspended.
+    Only in a deployed top-level flow with `persist_result=True`: nothing else can be suspended. An answer
+    that the review does not accept is asked for again, a few times; the last one is returned as it is.
 
     Raises:
         InputError: The wait would outlive the requests.
@@ -66,13 +100,7 @@ def ask_for_decision(requests: list[PendingRequest], patience: timedelta) -> Sig
             f"more than 0 and at most {LONGEST_WAIT}",
             str(patience),
         )
-    digest = wave_digest(requests)
-    create_markdown_artifact(
-        show_requests(requests, digest),
-        key="certificate-requests",
-        description="Requests that wait for a decision",
-    )
-    answer = _wait_for_answer(form_text(requests, digest), digest, patience)
+    answer = _ask(requests, patience, question or Question())
     unknown = set(answer.denied_clusters) - {request.cluster for request in requests}
     if unknown:
         raise DecisionError(
@@ -93,12 +121,35 @@ def shown_in_this_try() -> Shown:
     return Shown.ALREADY if any(key.startswith(_key_prefix()) for key in keys) else Shown.NOT_YET
 
 
-def _wait_for_answer(description: str, digest: str, patience: timedelta) -> SigningDecision:
+def _ask(requests: list[PendingRequest], patience: timedelta, question: Question) -> SigningDecision:
+    digest, complaint = wave_digest(requests), ""
+    number = 1
+    while True:
+        shown = show_requests(requests, digest)
+        if question.form is ExternalSigningDecision:
+            shown += show_bytes(requests)
+        if complaint:
+            shown = f"**The last answer was not accepted.** {complaint}\n\n{shown}"
+        create_markdown_artifact(
+            shown, key="certificate-requests", description="Requests that wait for a decision"
+        )
+        # A run that starts again finds the answers that it refused under their keys, and refuses them again.
+        key = f"{_key_prefix()}{digest[:16]}" + (f"-{number}" if number > 1 else "")
+        answer = _wait_for_answer(question.form, form_text(requests, digest, complaint), key, patience)
+        complaint = question.review(answer)
+        if not complaint or number == _ASKED_AT_MOST:
+            return answer
+        number += 1
+
+
+def _wait_for_answer(
+    form: type[SigningDecision], description: str, key: str, patience: timedelta
+) -> SigningDecision:
     try:
         return suspend_flow_run(
-            wait_for_input=SigningDecision.with_initial_data(description=description),
+            wait_for_input=form.with_initial_data(description=description),
             timeout=int(patience.total_seconds()),
-            key=f"{_key_prefix()}{digest[:16]}",
+            key=key,
         )
     except ValidationError as error:
         # Somebody set the run's state by hand: Prefect then fills the model from nothing.
@@ -127,6 +178,12 @@ def show_requests(requests: list[PendingRequest], digest: str) -> str:
     parts = [f"# Certificates to sign\n\nDecision is bound to `{digest}`.\n"]
     parts += [_show(request) for request in requests]
     return "\n".join(parts)
+
+
+def show_bytes(requests: list[PendingRequest]) -> str:
+    """Markdown with the requests as a CA is given them (R12)."""
+    parts = [f"\n## Request of {one.cluster}, to be signed\n\n```\n{one.pem}```\n" for one in requests]
+    return "".join(parts)
 
 
 def _show(request: PendingRequest) -> str:
