@@ -35,11 +35,28 @@ class StepLog:
         self._findings: tuple[Finding, ...] = ()
         self._olm_health: OlmHealth | None = None
         self._next_step = ""
+        self._guard: Callable[[], None] = lambda: None
+        self._error: FleetError | None = None
+
+    @property
+    def error(self) -> FleetError | None:
+        """Why the last step failed; None while every step was right."""
+        return self._error
+
+    @property
+    def last_step(self) -> InstallStep | None:
+        """The step that was recorded last; None before the first."""
+        return InstallStep[self._steps[-1].step] if self._steps else None
+
+    def watch(self, guard: Callable[[], None]) -> None:
+        """From now on a step begins only after this returned; its FleetError becomes that of the step."""
+        self._guard = guard
 
     def record(self, step: InstallStep, run: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a step, keep what it said, and return its result; an error is kept and raised again."""
         started = time.monotonic()
         try:
+            self._guard()
             result = run(*args, **kwargs)
         except FleetError as error:
             self._failed(step, error, started)
@@ -86,6 +103,7 @@ class StepLog:
         self._append(step, state, started, detail, changed)
 
     def _failed(self, step: InstallStep, error: FleetError, started: float) -> None:
+        self._error = error
         self._next_step = error.next_step
         state = StepState.FAILED if error.reaction is Reaction.RETRY else StepState.REFUSED
         self._append(step, state, started, str(error))

@@ -8,6 +8,7 @@ class InstallStep(Enum):
 
     PREREQUISITES = ("OCI prerequisites", ("R23", "R24", "R25", "R26", "R27", "R28"))
     BLOCK = ("Cluster block loaded", ())
+    LOCK = ("Cluster held by this run alone", ())
     TARGET = ("Cluster reachable, pinned, permissions", ("R1",))
     OLM_CRDS = ("OLM: custom resource definitions", ("R2",))
     OLM_OBJECTS = ("OLM: namespaces, roles, programs", ("R2",))
