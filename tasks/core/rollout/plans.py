@@ -71,6 +71,15 @@ class RolloutPlan:
         return tuple(name for wave in self.waves for name in wave.paused)
 
     @property
+    def subject_digest(self) -> str:
+        """SHA-256 over what is rolled out."""
+        return sha256_hex(self.subject.encode())
+
+    def wave_of(self, cluster: str) -> str:
+        """The name of a cluster's wave."""
+        return next(wave.name for wave in self.waves if cluster in wave.windows)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over everything that the plan says."""
         return sha256_hex(json.dumps([self.subject, list(map(_wave_data, self.waves))]).encode())

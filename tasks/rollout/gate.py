@@ -1,0 +1,85 @@
+"""The gate before a MANUAL wave: suspended until a person lets it begin or ends the rollout.
+
+Bound to the plan's digest and to the run's try: another plan, or a retry, asks again (ADR 0006).
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.context import FlowRunContext
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from pydantic import Field, ValidationError
+
+from tasks.core.errors import DecisionError
+
+_WORDS = r"\S"
+"""Something else than spaces; the server checks it."""
+
+
+class WaveDecisionKind(StrEnum):
+    """What a person can say before a wave."""
+
+    BEGIN = "BEGIN"
+    """The wave begins."""
+    STOP = "STOP"
+    """The rollout ends here."""
+
+
+class WaveDecision(RunInput):
+    """What the person answers. There is no default for the decision."""
+
+    decision: WaveDecisionKind = Field(
+        description="BEGIN lets the wave begin; STOP ends the rollout before it, and what is done stays."
+    )
+    reason: str = Field(
+        min_length=3, max_length=500, pattern=_WORDS, description="Why; it is kept with the run."
+    )
+    approver: str = Field(
+        min_length=1,
+        max_length=200,
+        pattern=_WORDS,
+        description="Who decides. Kept as claimed: Prefect's open-source server does not know who typed it.",
+    )
+    schema_title: ClassVar[str] = "Decision about a wave"
+
+
+def ask_to_begin(wave: str, digest: str, shown: str, patience: timedelta) -> WaveDecision:
+    """Show the rollout and suspend the flow run until somebody decides about its next wave.
+
+    Only in a deployed top-level flow with `persist_result=True`: nothing else can be suspended.
+
+    Args:
+        wave: The wave that would begin.
+        digest: Of the plan.
+        shown: Markdown: the plan, and how the waves before went.
+        patience: How long to wait; the run fails afterwards.
+
+    Raises:
+        DecisionError: The run was continued without an answer.
+    """
+    text = f"# May wave {wave} begin?\n\nDecision is bound to the plan `{digest}`.\n\n{shown}"
+    create_markdown_artifact(text, key="rollout-approval", description=f"Wave {wave} waits for a decision")
+    try:
+        return suspend_flow_run(
+            wait_for_input=WaveDecision.with_initial_data(description=text),
+            timeout=int(patience.total_seconds()),
+            key=f"wave-{_run_count()}-{digest[:16]}-{wave}",
+        )
+    except ValidationError as error:
+        # Somebody set the run's state by hand: Prefect then fills the model from nothing.
+        raise DecisionError(
+            "begin the wave",
+            wave,
+            "an answer to what was shown",
+            "a run that was continued without one",
+            "Run the flow again, and use Resume to answer.",
+        ) from error
+
+
+def _run_count() -> int:
+    """How often the flow run was started; a resume is no new start."""
+    context = FlowRunContext.get()
+    return context.flow_run.run_count if context and context.flow_run else 0
