@@ -67,6 +67,11 @@ def test_whatever_changes_in_the_object_asks_again(changed: ShownRequest) -> Non
     assert wave_digest([replace(ONE, shown=changed)]) != wave_digest([ONE])
 
 
+def test_another_authority_asks_again() -> None:
+    """R16: who approved one CA has not approved another one that was put into the block since."""
+    assert wave_digest([replace(ONE, authority="FILE: CN=Other, SHA-256 1f")]) != wave_digest([ONE])
+
+
 def test_a_denial_in_the_cluster_is_an_answer_and_no_other_question() -> None:
     """Otherwise a denied cluster would have all others of its gate asked again."""
     assert wave_digest([replace(ONE, denial="KubectlDeny: no")]) == wave_digest([ONE])

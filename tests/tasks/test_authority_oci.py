@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import oci
 import pytest
@@ -276,8 +275,3 @@ def test_another_authority_than_the_one_that_was_shown_signs_nothing(office: Off
         decided.sign(below(office))
 
     assert (office.state(), office.made()) == (RequestState.PENDING, [])
-
-
-def test_the_block_names_an_authority_of_oci(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="ocid"):
-        CertificateAuthority(kind=AuthorityKind.OCI, tenancy="office", ocid="ocid1.vault.oc1..x")
