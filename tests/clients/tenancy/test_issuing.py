@@ -1,7 +1,10 @@
 """R16, R17: a certificate for a request from an OCI authority, once, whatever happens on the way."""
 
+import signal
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from time import monotonic
 
 import pytest
 from cryptography import x509
@@ -17,10 +20,12 @@ from tasks.clients.tenancy.certificates import require_authority
 from tasks.clients.tenancy.errors import TenancyNotFoundError
 from tasks.clients.tenancy.issuing import IssueOrder, issue_certificate, read_authority_chain
 from tasks.clients.tenancy.making import TenancyObjectError
+from tasks.clients.tenancy.traffic import TenancyTraffic
 from tasks.core.certificates.keys import PrivateKey, generate_key
 from tasks.core.certificates.names import WebhookTarget
 from tasks.core.certificates.profiles import recommended_plan
 from tasks.core.certificates.requests import build_request
+from tasks.core.deadlines import Deadline
 from tasks.core.errors import TenancyError, TenancyUnavailableError
 
 PLAN = recommended_plan(WebhookTarget("mesh", ("manager",)))
@@ -83,6 +88,24 @@ def test_asking_again_gives_the_same_certificate(
     again = issue_certificate(calls, replace(order, not_after=order.not_after + timedelta(days=1)))
 
     assert (again, len(made(server, place))) == (first, 1)
+
+
+def test_a_run_that_is_killed_when_oci_has_issued_leaves_its_certificate_to_the_next(
+    server: TenancyServer, place: Place, calls: TenancyCalls, order: IssueOrder
+) -> None:
+    def run() -> None:
+        deadline = Deadline.after(timedelta(minutes=5), monotonic)
+        own = TenancyCalls("acme", calls.identity, calls.address, deadline, TenancyTraffic())
+        issue_certificate(own, order)
+
+    first = get_context("fork").Process(target=run)
+    first.start()
+    server.after_write = lambda _: first.kill()
+    first.join()
+
+    issue_certificate(calls, order)
+
+    assert (first.exitcode, len(made(server, place))) == (-signal.SIGKILL, 1)
 
 
 @pytest.mark.parametrize("kind", [FaultKind.LOST, FaultKind.RESET, FaultKind.BROKEN, FaultKind.THROTTLED])
