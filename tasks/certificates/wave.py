@@ -28,7 +28,7 @@ from tasks.certificates.signing import (
     discard_denied_request,
     sign_certificate,
 )
-from tasks.certificates.wave_evidence import WaveEvidence
+from tasks.certificates.wave_evidence import GATE, WaveEvidence
 from tasks.connections import load_block
 from tasks.core.certificate_orders import CertificateOrder, PendingRequest
 from tasks.core.errors import DecisionError, FleetError
@@ -96,8 +96,14 @@ class CertificateWave:
                 )
                 for one in requests
             ]
-            with cleared_if_nobody_decides(undecided, patience):
-                self.decision = ask_for_decision(requests, patience, self._question(requests))
+            try:
+                with cleared_if_nobody_decides(undecided, patience):
+                    self.decision = ask_for_decision(requests, patience, self._question(requests))
+            except FleetError as error:
+                # The run ends here: an answer that names nobody, or none at all.
+                self.evidence.failed(GATE, error)
+                self.finish()
+                raise
             self.evidence.decided(requests, self.decision)
 
     def carry_out(self, cluster: KubernetesCluster, name: str, until: datetime) -> StepOutcome:

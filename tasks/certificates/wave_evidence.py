@@ -4,6 +4,7 @@ Facts are what identifies a step and nothing that differs when the same step is 
 was suspended or killed starts from the top and finds its own records.
 """
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,8 @@ from tasks.core.errors import CertificateError, DecisionError, FleetError, Rolle
 from tasks.core.evidence import EvidenceEvent, EvidenceRecord
 
 _LONGEST = 500
-_GATE = "gate"
+GATE = "gate"
+"""The subject of what is shown, answered and refused for all clusters at once."""
 _WAVE = "wave"
 
 
@@ -33,10 +35,12 @@ class WaveEvidence:
         self._location = location
         self._answers = 0
         self._opened: EvidenceLog | None = None
+        self._opening = threading.Lock()
 
     def asked(self, authority_block: str, request: PendingRequest) -> None:
         """A request is there, made now or by an earlier try."""
         if not self._log.records:
+            # A thread that comes second keeps the same record, which is kept once.
             facts = {"flow_run": str(flow_run.id), "flow": flow_run.flow_name, "authority": authority_block}
             self._log.record(EvidenceEvent.STARTED, _WAVE, facts)
         shown = request.shown
@@ -57,7 +61,7 @@ class WaveEvidence:
         """What the approver sees, by digest."""
         shown = {request.cluster: request.shown.digest for request in requests}
         facts = {"bound_to": wave_digest(requests), "requests_sha256": shown}
-        self._log.record(EvidenceEvent.SHOWN, _GATE, facts)
+        self._log.record(EvidenceEvent.SHOWN, GATE, facts)
         self._log.keep_copy()
 
     def decided(self, requests: list[PendingRequest], decision: SigningDecision) -> None:
@@ -71,7 +75,7 @@ class WaveEvidence:
             "reason": decision.reason,
             "denied_clusters": sorted(decision.denied_clusters),
         }
-        self._log.record(EvidenceEvent.DECIDED, _GATE, facts)
+        self._log.record(EvidenceEvent.DECIDED, GATE, facts)
 
     def not_accepted(self, complaint: str) -> None:
         """An answer that could not be carried out; a run that starts again refuses it again, in its turn."""
@@ -79,7 +83,7 @@ class WaveEvidence:
         which = {"start": flow_run.run_count, "answer": self._answers}
         known = [one for one in self._log.records if one.event is EvidenceEvent.REFUSED]
         if not any(which.items() <= one.facts.items() for one in known):
-            self._log.record(EvidenceEvent.REFUSED, _GATE, {**which, "found": complaint[:_LONGEST]})
+            self._log.record(EvidenceEvent.REFUSED, GATE, {**which, "found": complaint[:_LONGEST]})
             self._log.keep_copy()
 
     def issued(self, cluster: str, certificate: IssuedCertificate) -> None:
@@ -133,16 +137,17 @@ class WaveEvidence:
         ends = {
             record.subject: record.event.value
             for record in self._log.records
-            if record.subject not in (_GATE, _WAVE)
+            if record.subject not in (GATE, _WAVE)
         }
         self._log.record(EvidenceEvent.FINISHED, _WAVE, ends)
         self._log.publish()
 
     @property
     def _log(self) -> EvidenceLog:
-        if self._opened is None:
-            self._opened = open_evidence(self._location)
-        return self._opened
+        with self._opening:
+            if self._opened is None:
+                self._opened = open_evidence(self._location)
+            return self._opened
 
     def _record_about_issued(self, event: EvidenceEvent, cluster: str) -> None:
         if issued := self._last(EvidenceEvent.ISSUED, cluster):

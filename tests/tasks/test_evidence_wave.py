@@ -161,6 +161,17 @@ def test_a_denial_is_kept_with_its_reason(room: Room) -> None:
     assert records[-1].facts == {CLUSTER: "REFUSED"}
 
 
+def test_an_answer_that_cannot_be_carried_out_is_kept(room: Room) -> None:
+    run = room.waiting()
+
+    run.answer("APPROVE", denied_clusters=["nobody"])
+
+    *_, refused, finished = room.records(run)
+    assert (refused.event, refused.subject) == (EvidenceEvent.REFUSED, "gate")
+    assert "expected names of clusters that were shown; found nobody" in refused.facts["found"]
+    assert finished.facts == {CLUSTER: "ASKED"}
+
+
 def test_records_that_somebody_changed_are_named(room: Room, capsys: pytest.CaptureFixture[str]) -> None:
     run = room.waiting()
     run.answer("APPROVE", "planned change")
