@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.handshakes import read_endpoint_facts
+from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.certificates.findings import CertManager, EndpointFact
 from tasks.core.certificates.names import WebhookTarget
 from tasks.core.certificates.webhook_secrets import read_webhook_secret
@@ -20,6 +21,7 @@ from tasks.core.verification import Finding
 from tasks.verification import call_webhooks
 
 _PARALLEL = 6
+_PATIENCE = timedelta(seconds=10)
 _CERT_MANAGER = "cert-manager.io/"
 _KUBE_SYSTEM = ObjectRef("v1", "Namespace", "kube-system")
 _SERVED = ("tls.crt", "olmCAKey")
@@ -41,7 +43,7 @@ def observe_cluster(
         )
     reads = plan_reads(expected)
     with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
-        found = [each for answer in pool.map(lambda read: _carry_out(client, read), reads) for each in answer]
+        found = [each for answer in pool.map(lambda read: _patiently(client, read), reads) for each in answer]
     objects = by_ref(found)
     secret_ref = ObjectRef("v1", "Secret", expected.profile.certificate_secret, expected.namespace)
     secret = read_webhook_secret(objects[secret_ref]) if secret_ref in objects else None
@@ -59,6 +61,11 @@ def observe_cluster(
         reads=len(reads) + 1,
         unseen=unseen,
     )
+
+
+def _patiently(client: ClusterClient, read: Read) -> list[Manifest]:
+    """An API server that answered a moment ago may say 429 while it takes in a changed CRD."""
+    return wait_for(lambda: _carry_out(client, read), lambda _: True, deadline_after(_PATIENCE))
 
 
 def _carry_out(client: ClusterClient, read: Read) -> list[Manifest]:
