@@ -33,6 +33,9 @@ _PAUSE = 0.25
 class Rollout:
     """The moving parts of one publication.
 
+    Attributes:
+        called_service: Where the webhooks that OLM registered are called when a step has settled.
+
     Args:
         csv: Name of the operator's ClusterServiceVersion.
         deadline: When every step has to be over.
@@ -44,6 +47,7 @@ class Rollout:
         self.csv = ObjectRef("operators.coreos.com/v1alpha1", "ClusterServiceVersion", csv, order.namespace)
         # OLM names the Secret after the Service (pkg/controller/install/certresources.go).
         self.olm_service = order.secret.removesuffix("-cert")
+        self.called_service = self.olm_service
         self._secret = ObjectRef("v1", "Secret", order.secret, order.namespace)
         self._deadline = deadline
 
@@ -118,8 +122,8 @@ class Rollout:
             self._require_ours(trust, leaf)
             finished = done()
             if finished:
-                # OLM has turned the webhooks back to its own Service by now, or never will.
-                changed += write_service(self.client, made_by_olm(bundles), self.olm_service)
+                # Not before: a reinstall of OLM's turns them to its own Service.
+                changed += write_service(self.client, made_by_olm(bundles), self.called_service)
             if finished and all(bundle.ca_bundle == trust for bundle in bundles):
                 held_since = held_since or time.monotonic()
                 if time.monotonic() - held_since >= held:

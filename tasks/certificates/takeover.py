@@ -50,6 +50,17 @@ class Takeover:
         return made_with == sha256_hex(self.trust) and self.rollout.phase() == "Succeeded"
 
     @property
+    def risk(self) -> str:
+        """What a person has to know before the trust is moved; empty when OLM's look does no harm."""
+        if not self._service_is_recreated or self._way_round():
+            return ""
+        return (
+            f"should OLM {self.olm_version} look in before the new certificate serves (it does every five "
+            f"minutes), it deletes and recreates the Service {self.rollout.olm_service}: calls of the "
+            "webhooks fail for a moment then"
+        )
+
+    @property
     def window(self) -> str:
         """What a person has to know before it is carried out; empty when no call is expected to fail."""
         if self.is_done or not self._service_is_recreated or self._way_round():
@@ -72,10 +83,23 @@ class Takeover:
         if self.is_done:
             return []
         changed = [
-            *self._detour(),
+            *self.go_round(),
             f"UPDATED {self.rollout.csv}: status.phase, so that OLM takes the CA over",
         ]
+        self.rollout.called_service = self.rollout.olm_service
         return changed + self.rollout.settle(self.trust, self.leaf, self._is_done_or_asked)
+
+    def go_round(self) -> list[str]:
+        """Have the webhooks called at another Service, where OLM recreates its own and there is one."""
+        service = self._way_round() if self._service_is_recreated else ""
+        if not service:
+            return []
+        self.rollout.called_service = service
+        changed = write_service(self.rollout.client, made_by_olm(self.rollout.bundles()), service)
+        if changed:
+            # Every API server has to have seen it before OLM takes its Service away.
+            time.sleep(HELD)
+        return list(changed)
 
     def _is_done_or_asked(self) -> bool:
         if self.is_done:
@@ -91,15 +115,6 @@ class Takeover:
     @property
     def _service_is_recreated(self) -> bool:
         return Version(self.olm_version) < _FIRST_THAT_KEEPS_THE_SERVICE
-
-    def _detour(self) -> list[str]:
-        service = self._way_round() if self._service_is_recreated else ""
-        if not service:
-            return []
-        changed = write_service(self.rollout.client, made_by_olm(self.rollout.bundles()), service)
-        # Every API server has to have seen it before OLM takes its Service away.
-        time.sleep(HELD)
-        return list(changed)
 
     def _way_round(self) -> str:
         """Another Service of the operator at which the API server accepts the certificate."""
