@@ -172,12 +172,14 @@ class RunForm:
         self._fill_group((), schema, resolver(schema), parameters)
 
     def submit(self) -> UUID:
-        """Press Submit and then View run; returns the id of the flow run whose page is open then."""
-        self.submit_button.click()
-        # The same notice exists twice on the page, the last one on top.
-        self.page.get_by_role("button", name="View run").last.click()
-        self.page.wait_for_url("**/runs/flow-run/*")
-        return UUID(urlsplit(self.page.url).path.rsplit("/", 1)[-1])
+        """Press Submit and open the page of the flow run that this made; returns its id."""
+        # The notice with the button View run is gone after a few seconds, too soon for a busy machine.
+        with self.page.expect_response(lambda response: "/create_flow_run" in response.url) as created:
+            self.submit_button.click()
+        run = UUID(created.value.json()["id"])
+        address = urlsplit(self.page.url)
+        self.page.goto(f"{address.scheme}://{address.netloc}/runs/flow-run/{run}")
+        return run
 
     def _fill_group(
         self,

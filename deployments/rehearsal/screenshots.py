@@ -7,6 +7,7 @@ It needs Chromium.
 import argparse
 import sys
 import tempfile
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -19,7 +20,7 @@ from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.prefect_ui import PrefectUi, open_browser
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.rotating import make_authority
-from deployments.rehearsal.running import prefect_environment, save_blocks
+from deployments.rehearsal.running import follow, prefect_environment, save_blocks, submit
 from deployments.rehearsal.world import World
 from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.errors import FleetError
@@ -29,6 +30,7 @@ PICTURES = tuple(f"install-fleet-{what}.png" for what in ("form", "running", "fi
 
 _DEPLOYMENT = "install-fleet/install-fleet"
 _IMAGES = Path(__file__).parents[2] / "docs" / "images"
+_GATE, _INSTALL = "gate", "install"
 _PATIENCE = timedelta(minutes=5)
 _TALL = 1400
 _AUTHORITY = "example-ca"
@@ -78,20 +80,25 @@ def main() -> int:
     """Take the pictures in a world of their own."""
     parser = argparse.ArgumentParser(prog="python -m deployments.rehearsal.screenshots", description=__doc__)
     parser.add_argument("--folder", type=Path, default=_IMAGES, help="where the PNG files go")
-    folder: Path = parser.parse_args().folder
+    parser.add_argument("--only", choices=(_INSTALL, _GATE), help="of what; default: of everything")
+    arguments = parser.parse_args()
+    folder: Path = arguments.folder
+    wanted = {_INSTALL: PICTURES, _GATE: GATE_PICTURES}
+    if arguments.only:
+        wanted = {arguments.only: wanted[arguments.only]}
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(prefix="osok-fleet-screenshots-") as scratch:
-            _take_pictures(Path(scratch), folder)
+            _take_pictures(Path(scratch), folder, frozenset(wanted))
     except FleetError as error:
         _say(str(error))
         return 1
-    for name in (*PICTURES, *GATE_PICTURES):
+    for name in (name for names in wanted.values() for name in names):
         _say(f"{folder / name}: {(folder / name).stat().st_size // 1024} KiB")
     return 0
 
 
-def _take_pictures(scratch: Path, folder: Path) -> None:
+def _take_pictures(scratch: Path, folder: Path, wanted: AbstractSet[str]) -> None:
     world = World(scratch / "world", OlmVersion.V0_46_0, 1, _say, prefix="cluster")
     with world, PrefectServices(scratch / "prefect") as services:
         services.start_server()
@@ -102,10 +109,14 @@ def _take_pictures(scratch: Path, folder: Path) -> None:
             make_authority(scratch, _AUTHORITY)
             certificate = {"mode": "OWN", "authority": _AUTHORITY}
             parameters = {"clusters": [world.clusters[0].name], "certificate": certificate}
+            if _INSTALL not in wanted:
+                follow(client, submit(client, _DEPLOYMENT, world.parameters()), _say)
             with open_browser() as page:
                 ui = PrefectUi(page, services.ui_url)
-                install_from_the_form(ui, client, world, folder)
-                deny_then_approve(ui, client, parameters, folder)
+                if _INSTALL in wanted:
+                    install_from_the_form(ui, client, world, folder)
+                if _GATE in wanted:
+                    deny_then_approve(ui, client, parameters, folder)
 
 
 def _say(line: str) -> None:
