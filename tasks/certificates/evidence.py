@@ -7,6 +7,7 @@ that is there already is not made again, and a chain that somebody changed meanw
 """
 
 import inspect
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class _AbsentError(InputError):
 
 
 class EvidenceLog:
-    """The records of one flow run. Made by `open_evidence`; one process writes it at a time.
+    """The records of one flow run. Made by `open_evidence`; one process writes it, from any of its threads.
 
     Args:
         storage: Where the records go.
@@ -65,6 +66,7 @@ class EvidenceLog:
         self._run = run
         self._records = records
         self._copied = 0
+        self._writing = threading.Lock()
 
     @property
     def records(self) -> tuple[EvidenceRecord, ...]:
@@ -90,16 +92,17 @@ class EvidenceLog:
         Raises:
             InputError: The facts have a secret, or a value that has no canonical JSON.
         """
-        for present in self._records:
-            if (present.event, present.subject) == (event, subject) and _same(present.facts, facts):
-                return present
-        records = append(self._records, event, subject, facts, datetime.now(UTC))
-        record = records[-1]
-        _write(self._storage, _path(self._run, record.position), write_records((record,)))
-        # The object first: a record counts once the flow run's labels say so.
-        _keep_head(self._run, records)
-        self._records = records
-        return record
+        with self._writing:
+            for present in self._records:
+                if (present.event, present.subject) == (event, subject) and _same(present.facts, facts):
+                    return present
+            records = append(self._records, event, subject, facts, datetime.now(UTC))
+            record = records[-1]
+            _write(self._storage, _path(self._run, record.position), write_records((record,)))
+            # The object first: a record counts once the flow run's labels say so.
+            _keep_head(self._run, records)
+            self._records = records
+            return record
 
     def publish(self) -> str:
         """Write the whole chain as one file and as artifacts of the flow run; returns its last digest."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun
-from prefect.context import FlowRunContext, get_run_context
+from prefect.context import FlowRunContext
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field, ValidationError
@@ -169,8 +169,9 @@ def _key_prefix() -> str:
 
 
 def _flow_run() -> FlowRun | None:
-    context = get_run_context()
-    return context.flow_run if isinstance(context, FlowRunContext) else None
+    # Not the innermost context: in a rollout a cluster is worked on inside of a task.
+    context = FlowRunContext.get()
+    return context.flow_run if context else None
 
 
 def show_requests(requests: list[PendingRequest], digest: str) -> str:
