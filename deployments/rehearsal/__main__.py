@@ -13,10 +13,11 @@ from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
 
+from blocks.certificate_authority import AuthorityKind
 from deployments.rehearsal.breaking import BREAKAGES, Breaker
 from deployments.rehearsal.deciding import Gate, decide_in_terminal
 from deployments.rehearsal.prefect_services import PrefectServices
-from deployments.rehearsal.preparing import NEEDS, RehearsalTenancy, prepare
+from deployments.rehearsal.preparing import NEEDS, OCI_AUTHORITY, RehearsalTenancy, prepare
 from deployments.rehearsal.programs import OlmVersion, ensure_programs
 from deployments.rehearsal.running import (
     AUTHORITY,
@@ -68,23 +69,33 @@ def _rehearse(arguments: argparse.Namespace, folder: Path) -> int:
             with prefect_environment(services) as client:
                 save_blocks(world)
                 tenancy.save_blocks()
-                done = prepare(client, _say) and _operate(client, world)
+                done = prepare(client, _say) and _operate(
+                    client, world, _authority(arguments, world, tenancy)
+                )
             _say(f"Programs ready after {built}, everything else took {_since(began)}")
             if arguments.keep:
                 _wait_for_ctrl_c(services, world, tenancy)
     return 0 if done else 1
 
 
-def _operate(client: SyncPrefectClient, world: World) -> bool:
+def _authority(arguments: argparse.Namespace, world: World, tenancy: RehearsalTenancy) -> dict[str, object]:
+    """Save the block of who signs; gives the parameter `certificate` that names it."""
+    if AuthorityKind(arguments.authority) is AuthorityKind.OCI:
+        tenancy.save_authority()
+        # Not longer than the authority's rule allows after its repair.
+        return {"mode": "OWN", "authority": OCI_AUTHORITY, "validity": "P89D"}
+    save_authority(world)
+    return {"mode": "OWN", "authority": AUTHORITY}
+
+
+def _operate(client: SyncPrefectClient, world: World, certificate: dict[str, object]) -> bool:
     """Install, then break the first cluster's certificate; whether both ended as they should."""
-    finished = _install(client, world)
+    finished = _install(client, world, certificate)
     _show(finished)
     return finished.state == "Completed" and _break_and_diagnose(client, world)
 
 
-def _install(client: SyncPrefectClient, world: World) -> FinishedRun:
-    save_authority(world)
-    certificate = {"mode": "OWN", "authority": AUTHORITY}
+def _install(client: SyncPrefectClient, world: World, certificate: dict[str, object]) -> FinishedRun:
     prerequisites = {"needs": NEEDS}
     parameters = {**world.parameters(), "certificate": certificate, "prerequisites": prerequisites}
     run = submit(client, "install-fleet/install-fleet", parameters)
@@ -156,6 +167,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--clusters", type=int, default=1, help="how many control planes (default 1)")
     parser.add_argument(
         "--olm", default=OlmVersion.V0_46_0.value, choices=[item.value for item in OlmVersion]
+    )
+    parser.add_argument(
+        "--authority",
+        default=AuthorityKind.MADE_ONCE.value,
+        choices=[AuthorityKind.MADE_ONCE.value, AuthorityKind.OCI.value],
+        help="who signs the webhook certificate: a CA made by the run, or the tenancy's",
     )
     parser.add_argument("--keep", action="store_true", help="stay up until Ctrl-C")
     parser.add_argument("--keep-files", action="store_true", help="leave logs and data in the folder")

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from prefect.client.orchestration import SyncPrefectClient
 
+from blocks.certificate_authority import AuthorityKind, CertificateAuthority
 from blocks.oci_tenancy import ConfigFile, OciTenancy
 from deployments.rehearsal.deciding import Gate, decide_in_terminal
 from deployments.rehearsal.managed import ManagedClusters, OkeUser
@@ -23,6 +24,8 @@ TENANCY = "rehearsal-tenancy"
 """The block of the tenancy, whose user is the clusters' everyday account."""
 BOOTSTRAP = "rehearsal-bootstrap"
 """The block of the same tenancy whose user may create OLM's own cluster roles."""
+OCI_AUTHORITY = "rehearsal-mesh-root"
+"""The block of the tenancy's authority."""
 NEEDS: dict[str, object] = {
     "vault": "mesh",
     "key": "mesh",
@@ -50,7 +53,7 @@ class RehearsalTenancy:
         self.server.start()
         self.place = add_tenancy(self.server.store, "rehearsal", [REGION])
         self._bootstrap = add_user(self.server.store, self.place.tenancy, "bootstrap@example.com")
-        seed(self.server, self.place, _TOO_SHORT)
+        self._seeded = seed(self.server, self.place, _TOO_SHORT)
         return self
 
     def __exit__(
@@ -69,6 +72,11 @@ class RehearsalTenancy:
         """Save both tenancy blocks; inside `prefect_environment`."""
         self._block(self.place.signatory, TENANCY).save(TENANCY, overwrite=True)
         self._block(self._bootstrap, BOOTSTRAP).save(BOOTSTRAP, overwrite=True)
+
+    def save_authority(self) -> None:
+        """Save the block of the tenancy's authority, for webhook certificates that OCI signs."""
+        block = CertificateAuthority(kind=AuthorityKind.OCI, tenancy=TENANCY, ocid=self._seeded.authority_id)
+        block.save(OCI_AUTHORITY, overwrite=True)
 
     def _block(self, signatory: Signatory, name: str) -> OciTenancy:
         folder = self._folder / name
