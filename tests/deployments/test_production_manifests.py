@@ -82,6 +82,9 @@ def job() -> Manifest:
     values |= {"name": "blue-cat", "image": IMAGE, "command": ["prefect", "flow-run", "execute"]}
     values["env"] = [{"name": name, "value": value} for name, value in values["env"].items()]
     made: Manifest = apply_values(TEMPLATE["job_configuration"]["job_manifest"], values)
+    labels = made["spec"]["template"]["metadata"]["labels"]
+    # The worker's own labels go before those of the template (seen with prefect-kubernetes 0.8.0).
+    labels |= {"app.kubernetes.io/name": "install-fleet", "app.kubernetes.io/part-of": "prefect"}
     return made
 
 
@@ -214,8 +217,13 @@ def test_every_network_policy_is_about_pods_that_exist(objects: list[Manifest]) 
     labels = [pod["metadata"]["labels"].items() for pod in pods_of(objects).values()]
     policies = [each for each in objects if each["kind"] == "NetworkPolicy"]
 
-    selectors = [each["spec"]["podSelector"].get("matchLabels", {}) for each in policies]
-    assert len(policies) == 6
+    sources = [
+        source for each in policies for rule in each["spec"].get("ingress", []) for source in rule["from"]
+    ]
+    named = [each["spec"]["podSelector"] for each in policies]
+    named += [each["podSelector"] for each in sources if "podSelector" in each]
+    selectors = [each.get("matchLabels", {}) for each in named]
+    assert (len(policies), len(selectors)) == (6, 9)
     assert [one for one in selectors if not any(one.items() <= each for each in labels)] == []
 
 
