@@ -138,7 +138,8 @@ class _Rollout:
 
     def _ask(self, wave: str) -> RolloutEnd | None:
         shown = f"{render_plan(self.plan, _now())}\n{render_progress(self.plan, self.states, '')}"
-        answer = ask_to_begin(wave, self.plan.digest, shown, self.patience)
+        planned = next(one for one in self.plan.waves if one.name == wave)
+        answer = ask_to_begin(planned, self.plan.digest, shown, self.patience)
         if answer.decision is WaveDecisionKind.BEGIN:
             self.approved.add(wave)
             return None

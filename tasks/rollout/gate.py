@@ -8,15 +8,19 @@ from enum import StrEnum
 from typing import ClassVar
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field, ValidationError
 
+from tasks.certificates.waiting import announce_waiting
 from tasks.core.errors import DecisionError
+from tasks.core.rollout.plans import PlannedWave, named
 
 _WORDS = r"\S"
 """Something else than spaces; the server checks it."""
+_SHORT = 16
 
 
 class WaveDecisionKind(StrEnum):
@@ -46,7 +50,7 @@ class WaveDecision(RunInput):
     schema_title: ClassVar[str] = "Decision about a wave"
 
 
-def ask_to_begin(wave: str, digest: str, shown: str, patience: timedelta) -> WaveDecision:
+def ask_to_begin(wave: PlannedWave, digest: str, shown: str, patience: timedelta) -> WaveDecision:
     """Show the rollout and suspend the flow run until somebody decides about its next wave.
 
     Only in a deployed top-level flow with `persist_result=True`: nothing else can be suspended.
@@ -60,19 +64,30 @@ def ask_to_begin(wave: str, digest: str, shown: str, patience: timedelta) -> Wav
     Raises:
         DecisionError: The run was continued without an answer.
     """
-    text = f"# May wave {wave} begin?\n\nDecision is bound to the plan `{digest}`.\n\n{shown}"
-    create_markdown_artifact(text, key="rollout-approval", description=f"Wave {wave} waits for a decision")
+    text = f"# May wave {wave.name} begin?\n\nDecision is bound to the plan `{digest}`.\n\n{shown}"
+    create_markdown_artifact(
+        text, key="rollout-approval", description=f"Wave {wave.name} waits for a decision"
+    )
+    # Prefect's form shows no tables, so it says in a few lines what the artifact has in full.
+    form = (
+        f"May wave **{wave.name}** begin with {len(wave.clusters)} clusters: {named(wave.clusters)}?\n\n"
+        "The plan, and how the waves before went, are in this run's artifact **rollout-approval**. The "
+        f"decision is bound to `{digest[:_SHORT]}…`\n"
+    )
+    key = f"wave-{_run_count()}-{digest[:_SHORT]}-{wave.name}"
+    if not _was_asked(key):
+        announce_waiting(digest, wave.clusters, patience)
     try:
         return suspend_flow_run(
-            wait_for_input=WaveDecision.with_initial_data(description=text),
+            wait_for_input=WaveDecision.with_initial_data(description=form),
             timeout=int(patience.total_seconds()),
-            key=f"wave-{_run_count()}-{digest[:16]}-{wave}",
+            key=key,
         )
     except ValidationError as error:
         # Somebody set the run's state by hand: Prefect then fills the model from nothing.
         raise DecisionError(
             "begin the wave",
-            wave,
+            wave.name,
             "an answer to what was shown",
             "a run that was continued without one",
             "Run the flow again, and use Resume to answer.",
@@ -81,5 +96,17 @@ def ask_to_begin(wave: str, digest: str, shown: str, patience: timedelta) -> Wav
 
 def _run_count() -> int:
     """How often the flow run was started; a resume is no new start."""
+    flow_run = _flow_run()
+    return flow_run.run_count if flow_run else 0
+
+
+def _was_asked(key: str) -> bool:
+    """Whether the run was suspended for this before, and starts again with the answer."""
+    flow_run = _flow_run()
+    policy = flow_run.empirical_policy if flow_run else None
+    return bool(policy and policy.pause_keys and key in policy.pause_keys)
+
+
+def _flow_run() -> FlowRun | None:
     context = FlowRunContext.get()
-    return context.flow_run.run_count if context and context.flow_run else 0
+    return context.flow_run if context else None

@@ -1,5 +1,6 @@
 """An installation as the work of a rollout: a lock, steps and their log per cluster, one gate per wave."""
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -9,19 +10,22 @@ from prefect.runtime import flow_run
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.wave import CertificateWave
+from tasks.certificates.wave_evidence import WaveEvidence
 from tasks.connections import load_block
 from tasks.core.errors import ClusterUnavailableError, DecisionError, FleetError, InstallError
+from tasks.core.manifests import sha256_hex
 from tasks.core.reports import InstallReport, InstallState
 from tasks.core.rollout.leases import ClusterHeldError
 from tasks.core.rollout.plans import RolloutPlan
 from tasks.core.rollout.progress import summarize
 from tasks.core.rollout.states import ClusterProgress, ClusterState
-from tasks.core.settings import CertificateMode
+from tasks.core.settings import CertificateChoice, CertificateMode
 from tasks.core.steps import InstallStep
 from tasks.reporting import StepLog
 from tasks.rollout.driver import RolloutEnd, RolloutWork
 from tasks.rollout.limits import at_risk
 from tasks.rollout.locking import HeldCluster, held
+from tasks.sources import Sources
 
 Steps = Callable[[KubernetesCluster, StepLog, CertificateWave], None]
 """Steps on one cluster. What goes wrong is in the log, and may be raised as a FleetError besides."""
@@ -55,6 +59,10 @@ class WaveInstallation:
     def reports(self) -> list[InstallReport]:
         """The report of every cluster that was begun, in the order of the plan."""
         return [self.logs[name].report() for name in self.plan.clusters if name in self.logs]
+
+    def keep_evidence(self) -> None:
+        """End the evidence of the run, which all waves share."""
+        next(iter(self.certificates.values())).finish()
 
     def _prepare(self, cluster: str) -> ClusterProgress:
         self.logs[cluster] = self.new_log(cluster)
@@ -98,6 +106,30 @@ class WaveInstallation:
 
     def _certificates_of(self, cluster: str) -> CertificateWave:
         return self.certificates[self.plan.wave_of(cluster)]
+
+
+def certificates_by_wave(
+    plan: RolloutPlan, sources: Sources, choice: CertificateChoice
+) -> dict[str, CertificateWave]:
+    """The certificates of each wave, whose gate is its own, with one evidence for the whole run."""
+    namespace = sources.installation.namespace
+    waves = {wave.name: CertificateWave(sources.profile, namespace, choice) for wave in plan.waves}
+    evidence = WaveEvidence(choice.evidence)
+    for wave in waves.values():
+        wave.evidence = evidence
+    return waves
+
+
+def describe_subject(sources: Sources, certificate: CertificateChoice) -> str:
+    """What is rolled out, for people and for digests: the same words mean the same bytes."""
+    bundle, olm = sources.bundle, sources.olm
+    content = [bundle.csv, bundle.objects, olm.crds, olm.objects, sources.metrics_server]
+    digest = sha256_hex(json.dumps(content, sort_keys=True, default=str).encode())
+    whose = f"{certificate.mode.value} {certificate.authority}".rstrip()
+    return (
+        f"{bundle.name} in {sources.installation.namespace}, OLM {olm.version}, certificate {whose}; "
+        f"manifests sha256 {digest}"
+    )
 
 
 def holder_name() -> str:

@@ -13,6 +13,7 @@ from tasks.core.errors import (
     ClusterConflictError,
     ClusterError,
     ClusterForbiddenError,
+    ClusterIdentityError,
 )
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.ownership import MANAGED_BY
@@ -33,6 +34,7 @@ from tasks.core.rollout.leases import (
 _RENEW_EVERY = DURATION / 4
 _PATIENCE = DURATION * 2
 """Longer than a lock of a process that is gone is kept."""
+_KUBE_SYSTEM = ObjectRef("v1", "Namespace", "kube-system")
 _NAMESPACE_REF = ObjectRef("v1", "Namespace", NAMESPACE)
 
 
@@ -116,12 +118,13 @@ def held(
 
     Raises:
         ClusterHeldError: Another run holds it.
+        ClusterIdentityError: It is not the pinned one; nothing was written.
         ClusterForbiddenError: The account may not write leases; the message says what grants it.
         ClusterUnavailableError: It does not answer.
     """
     client = open_cluster(cluster)
     try:
-        wait_for(lambda: _ensure_namespace(client), lambda _: True, deadline_after(reach_within))
+        wait_for(lambda: _reach(client, cluster.expected_uid), lambda _: True, deadline_after(reach_within))
         mine = HeldCluster(client, _take(client, holder, patience))
     except ClusterForbiddenError as error:
         raise ClusterForbiddenError(
@@ -180,7 +183,19 @@ def _try_to_take(client: ClusterClient, holder: str) -> Manifest | str:
         return "another run, which was quicker,"
 
 
-def _ensure_namespace(client: ClusterClient) -> None:
+def _reach(client: ClusterClient, expected_uid: str) -> None:
+    """Make sure that it answers, that it is the pinned one, and that the lease has a place."""
+    if expected_uid:
+        found = client.get(_KUBE_SYSTEM) or {"metadata": {"uid": "none"}}
+        uid = found["metadata"]["uid"]
+        if uid != expected_uid:
+            raise ClusterIdentityError(
+                "lock the cluster",
+                f"{client.name}: uid of namespace kube-system",
+                expected_uid,
+                uid,
+                "Another cluster answers under the address; nothing was written there. Correct the block.",
+            )
     if client.get(_NAMESPACE_REF) is None:
         metadata = {"name": NAMESPACE, "labels": dict(MANAGED_BY)}
         with suppress(ClusterConflictError):
