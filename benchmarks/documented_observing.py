@@ -8,6 +8,7 @@ from datetime import datetime
 from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.rehearsal.controlplane.audit import AuditedRequest
+from deployments.rehearsal.rotating import admitted_objects
 from deployments.rehearsal.running import artifacts_of
 from deployments.rehearsal.world import RehearsalCluster
 from flows.diagnose_certificate import DiagnosisChoice, diagnose_certificate
@@ -21,7 +22,6 @@ from tasks.core.errors import ClusterError
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.profiles import built_in_profile
 from tasks.core.settings import CertificateChoice
-from tasks.core.verification import in_namespace
 
 _OLM = "system:serviceaccount:olm:"
 
@@ -73,7 +73,7 @@ def end_state(cluster: RehearsalCluster, leaf: str, authority: bytes) -> EndStat
     presented = {one.sha256 for fact in endpoints for one in read_certificates(fact.presented)[:1]}
     bundles = read_bundles(client, order.namespace, order.services)
     clients = [control_plane.client(index=index) for index in range(len(control_plane.servers))]
-    answers = [_answer(each, manifest) for each in clients for manifest in _admitted_objects()]
+    answers = [_answer(each, manifest) for each in clients for manifest in admitted_objects()]
     return EndState(
         kept=present is not None and present.sha256 == leaf,
         served=presented == {leaf},
@@ -112,12 +112,6 @@ def replaced_at(requests: Iterable[AuditedRequest], since: datetime) -> datetime
         ),
         None,
     )
-
-
-def _admitted_objects() -> list[Manifest]:
-    profile = built_in_profile()
-    proofs = [webhook.proof for webhook in profile.required_webhooks if webhook.proof is not None]
-    return [in_namespace(proof.allowed, profile.namespace) for proof in proofs]
 
 
 def _answer(client: ClusterClient, manifest: Manifest) -> str:

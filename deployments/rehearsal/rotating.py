@@ -22,6 +22,7 @@ from tasks.connections import load_block
 from tasks.core.certificate_orders import Shown
 from tasks.core.certificates.authorities import AuthorityPlan, create_authority
 from tasks.core.certificates.keys import KeySpec, generate_key
+from tasks.core.manifests import Manifest
 from tasks.core.permissions import AccountNeeds
 from tasks.core.profiles import OperatorProfile, built_in_profile
 from tasks.core.settings import CertificateChoice, CertificateMode
@@ -100,10 +101,15 @@ def mesh_prober(control_plane: ControlPlane, profile: OperatorProfile | None = N
 
 def validators_prober(control_plane: ControlPlane, every: timedelta = timedelta(milliseconds=30)) -> Prober:
     """A prober of all validators that the runbook lists (R9), at every API server of a control plane."""
+    threads = _PROBERS_PER_SERVER * len(control_plane.servers)
+    return Prober(_clients(control_plane, threads), admitted_objects(), every)
+
+
+def admitted_objects() -> list[Manifest]:
+    """An object for each of those validators that it admits."""
     profile = built_in_profile()
     proofs = [webhook.proof for webhook in profile.required_webhooks if webhook.proof is not None]
-    admitted = [in_namespace(proof.allowed, profile.namespace) for proof in proofs]
-    return Prober(_clients(control_plane, _PROBERS_PER_SERVER * len(control_plane.servers)), admitted, every)
+    return [in_namespace(proof.allowed, profile.namespace) for proof in proofs]
 
 
 def _clients(control_plane: ControlPlane, threads: int) -> list[ClusterClient]:
