@@ -1,0 +1,151 @@
+"""verify-fleet as a deployed run: states, artifacts, events, and what the next run remembers (R1–R22)."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+
+from blocks.kubernetes_cluster import KubernetesCluster
+from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.running import FinishedRun, follow, submit
+from deployments.rehearsal.world import World
+from flows.verify_fleet import verify_fleet
+from tasks.clients.polling import deadline_after, wait_for
+from tasks.core.drift.results import FleetVerification, VerificationState
+from tasks.core.manifests import Manifest, ObjectRef
+from tests.support.drift_worlds import DriftBench, drift_bench
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True),
+]
+
+ROLE = ObjectRef("rbac.authorization.k8s.io/v1", "ClusterRole", "aggregate-olm-view")
+RULES = "/rules/0/verbs"
+SUMMARY = f"CHANGED ClusterRole aggregate-olm-view {RULES}"
+QUICKLY = {"confirm_after": "PT0.1S", "live_checks": "NONE"}
+
+
+@pytest.fixture(scope="module")
+def bench(installed_world: World, prefect_server: SyncPrefectClient) -> Iterator[DriftBench]:
+    with drift_bench(installed_world) as found:
+        assert found.settled(frozenset()) == frozenset()
+        yield found
+
+
+def parameters(world: World, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - parameters
+    """Those of install-fleet say what should be there."""
+    return {**world.parameters(), **more}
+
+
+def run_here(world: World, **more: Any) -> Any:  # noqa: ANN401 - Prefect's state
+    """A run in this process, with the state that it ends in."""
+    return verify_fleet(**parameters(world, choice=QUICKLY, **more), return_state=True)
+
+
+def newest(client: SyncPrefectClient, key: str) -> str:
+    found = [one for one in client.read_artifacts() if one.key == key]
+    return str(max(found, key=lambda one: str(one.created)).data)
+
+
+def document(client: SyncPrefectClient, key: str) -> Manifest:
+    text = newest(client, f"{key}-json")
+    found: Manifest = json.loads(text.removeprefix("```json\n").removesuffix("\n```\n"))
+    return found
+
+
+def events(client: SyncPrefectClient, cluster: str) -> list[tuple[str, Manifest]]:
+    """Name and payload of what was emitted about a cluster, the oldest first."""
+    wanted = {"resource": {"id": [f"osok-fleet.cluster.{cluster}"]}, "order": "ASC"}
+    answer = client._client.post("/events/filter", json={"filter": wanted, "limit": 50})  # noqa: SLF001 - Prefect offers no public call for reading events
+    answer.raise_for_status()
+    return [(one["event"], one["payload"]) for one in answer.json()["events"]]
+
+
+def test_a_scheduled_run_finds_an_untouched_cluster_fine(
+    installed_world: World, bench: DriftBench, deployed: SyncPrefectClient
+) -> None:
+    finished: FinishedRun = follow(
+        deployed,
+        submit(deployed, "verify-fleet/verify-fleet", parameters(installed_world)),
+        lambda _: None,
+    )
+
+    assert (finished.state, finished.message) == ("Completed", "1 looked at: 1 FINE")
+    fleet = FleetVerification.model_validate(document(deployed, "fleet-status"))
+    assert [one.items for one in fleet.clusters] == [()]
+    assert fleet.first_end is not None
+    assert f"| {bench.name} | FINE | oci-service-operator.v1.1.9 / OLM 0.46.0 | OK |" in newest(
+        deployed, "fleet-status"
+    )
+
+
+def test_drift_is_told_once_remembered_and_resolved(
+    installed_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+) -> None:
+    with bench.stranger.patched(ROLE, (RULES, ["get"])):
+        first = run_here(installed_world)
+        since = document(prefect_server, f"drift-{bench.name}")["result"]["items"][0]["since"]
+        second = run_here(installed_world)
+        again = document(prefect_server, f"drift-{bench.name}")["result"]["items"][0]
+    third = run_here(installed_world)
+
+    assert [(one.name, one.type.value) for one in (first, second, third)] == [
+        ("DriftFound", "COMPLETED"),
+        ("DriftFound", "COMPLETED"),
+        ("Completed", "COMPLETED"),
+    ]
+    assert (again["since"], again["owner"]["manager"], again["field"]) == (since, "mallory", RULES)
+    told = wait_for(
+        lambda: events(prefect_server, bench.name),
+        lambda found: len(found) >= 2,
+        deadline_after(timedelta(minutes=1)),
+    )
+    assert [name for name, _ in told] == ["osok.drift.found", "osok.drift.resolved"]
+    assert [payload["cluster"] for _, payload in told] == [bench.name, bench.name]
+    assert (told[0][1]["owner"], told[1][1]["summary"]) == ("mallory", SUMMARY)
+
+
+def test_an_ignored_field_is_no_drift_and_its_reason_is_shown(
+    installed_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+) -> None:
+    rule = {"object": str(ROLE), "pointer": "/rules", "reason": "CHG-4711", "until": "2999-12-31"}
+    choice = {**QUICKLY, "ignored": [rule]}
+    with bench.stranger.patched(ROLE, (RULES, ["get"])):
+        state = verify_fleet(**parameters(installed_world, choice=choice), return_state=True)
+
+    assert state.name == "Completed"
+    (cluster,) = document(prefect_server, "fleet-status")["clusters"]
+    assert [one["rule"]["reason"] for one in cluster["ignored"]] == ["CHG-4711"]
+
+
+def test_a_cluster_out_of_reach_is_told_apart_and_ends_the_run_as_not_verified(
+    installed_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+) -> None:
+    dark = {
+        "source": "CONTENT",
+        "kubeconfig": json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "dark",
+                "contexts": [{"name": "dark", "context": {"cluster": "dark", "user": "dark"}}],
+                "clusters": [{"name": "dark", "cluster": {"server": "https://127.0.0.1:1"}}],
+                "users": [{"name": "dark", "user": {"token": "none"}}],
+            }
+        ),
+    }
+    KubernetesCluster.model_validate(dark).save("dark", overwrite=True)
+
+    state = run_here(installed_world, clusters=[bench.name, "dark"])
+
+    assert (state.name, state.type.value) == ("NotVerified", "FAILED")
+    fleet = FleetVerification.model_validate(document(prefect_server, "fleet-status"))
+    assert {one.cluster: one.state for one in fleet.clusters} == {
+        bench.name: VerificationState.FINE,
+        "dark": VerificationState.UNREACHABLE,
+    }
+    assert "dark UNREACHABLE" in state.message
