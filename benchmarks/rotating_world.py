@@ -19,6 +19,8 @@ from deployments.rehearsal.world import ClusterSettings, RehearsalCluster, World
 from flows.install_fleet import install_fleet
 
 API_SERVERS = 2
+_GRACE = timedelta(seconds=10)
+"""For the end of a pod, as its terminationGracePeriodSeconds asks for; a busy machine needs it."""
 
 
 @dataclass
@@ -51,7 +53,8 @@ def installed_cluster(
     with tempfile.TemporaryDirectory(prefix="osok-fleet-bench-") as folder:
         world = World(Path(folder), olm, 1, report, prefix)
         world.settings = ClusterSettings(
-            ControlPlaneSettings(api_servers=API_SERVERS), NodeSettings(refresh_delay=delay)
+            ControlPlaneSettings(api_servers=API_SERVERS),
+            NodeSettings(refresh_delay=delay, stop_grace=_GRACE),
         )
         with world:
             save_blocks(world)

@@ -24,8 +24,8 @@ MAX_BODY_BYTES = 7 * 1024 * 1024
 _QUIET_SECONDS = 10.0
 """How long a client may stay silent, in a handshake or in a request."""
 
-_LAST_ANSWERS_SECONDS = 1.5
-"""How long the end of the server waits for answers that are under way; nodes kill it after two seconds."""
+_LAST_ANSWERS_SECONDS = 5.0
+"""How long the end of the server waits for answers that are under way; a node's patience may end before."""
 
 _END_NOTICED_SECONDS = 0.05
 """How soon the server notices that it is to end."""
