@@ -65,6 +65,7 @@ def make_once(calls: TenancyCalls, recipe: Recipe) -> str:
             # The name is taken: somebody, or this run's lost request, was faster.
             identifier = _present(recipe)
             if identifier is None:
+                _explain_failed(recipe)
                 raise
     return wait_for_state(calls, recipe.kind, identifier, recipe.read, recipe.good)
 
@@ -94,6 +95,23 @@ def wait_for_state(
             )
         calls.pause(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _explain_failed(recipe: Recipe) -> None:
+    """Where names are unique, one that failed before keeps the name.
+
+    Raises:
+        TenancyObjectError: There is one.
+    """
+    for model in recipe.listed():
+        if _name(model) == recipe.name and model.lifecycle_state == "FAILED":
+            raise TenancyObjectError(
+                f"create a {recipe.kind}",
+                recipe.name,
+                "a free name",
+                f"{model.id} in FAILED",
+                "Delete it in the OCI console, or choose another name.",
+            )
 
 
 def _present(recipe: Recipe) -> str | None:

@@ -143,6 +143,16 @@ def fail(entry: Entry) -> None:
     entry.model.lifecycle_details = "the key may not be used"
 
 
+def test_a_certificate_that_failed_before_keeps_its_name_and_is_told(
+    server: TenancyServer, place: Place, calls: TenancyCalls, order: IssueOrder
+) -> None:
+    issue_certificate(calls, order)
+    fail(made(server, place)[0])
+
+    with pytest.raises(TenancyObjectError, match=r"in FAILED\. Delete it"):
+        issue_certificate(calls, replace(order, not_after=order.not_after - timedelta(days=1)))
+
+
 def test_a_certificate_on_its_way_out_has_no_twin(
     server: TenancyServer, place: Place, calls: TenancyCalls, order: IssueOrder
 ) -> None:
