@@ -12,7 +12,7 @@ from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.wave import CertificateWave
 from tasks.certificates.wave_evidence import WaveEvidence
 from tasks.connections import load_block
-from tasks.core.errors import ClusterUnavailableError, DecisionError, FleetError, InstallError
+from tasks.core.errors import ClusterError, ClusterUnavailableError, DecisionError, FleetError, InstallError
 from tasks.core.manifests import sha256_hex
 from tasks.core.reports import InstallReport, InstallState
 from tasks.core.rollout.leases import ClusterHeldError
@@ -101,7 +101,11 @@ class WaveInstallation:
         report = log.report()
         if report.state is not InstallState.INSTALLED:
             return _standing(log)
-        since = mine.right_since(self.plan.subject_digest, changed=bool(report.changed))
+        try:
+            since = mine.right_since(self.plan.subject_digest, changed=bool(report.changed))
+        except ClusterError:
+            # The cluster is right; without the note its time only begins anew.
+            since = datetime.now(UTC)
         return ClusterProgress(ClusterState.SUCCEEDED, since)
 
     def _certificates_of(self, cluster: str) -> CertificateWave:
