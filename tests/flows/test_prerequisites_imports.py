@@ -7,7 +7,13 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["flows.install_fleet", "flows.check_prerequisites", "flows.create_prerequisites"]
+    "module",
+    [
+        "flows.install_fleet",
+        "flows.check_prerequisites",
+        "flows.create_prerequisites",
+        "flows.discover_fleet",
+    ],
 )
 def test_a_flow_does_not_import_the_oci_sdk(module: str) -> None:
     program = f"import sys, {module}; print('oci' in sys.modules)"
