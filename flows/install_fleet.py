@@ -1,17 +1,21 @@
 """Takes clusters from nothing to a running, verified operator (R1–R11), after a look at OCI (R23–R28)."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Any
 
-from prefect import flow
+from prefect import State, flow
 from prefect.runtime import flow_run
-from pydantic import Field
+from prefect.states import Completed
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.wave import CertificateWave
 from tasks.connections import load_block
 from tasks.core.errors import FleetError
 from tasks.core.prerequisites.settings import FleetPrerequisites
+from tasks.core.rollout.plans import RolloutPlan, plan_rollout
+from tasks.core.rollout.settings import RolloutChoice, RolloutMode
 from tasks.core.settings import (
     CertificateChoice,
     CertificateMode,
@@ -33,36 +37,51 @@ from tasks.operator.subscription import (
 )
 from tasks.prerequisites.upstream import Upstream, check_upstream
 from tasks.reporting import StepLog, publish_reports, raise_unless_all_installed
+from tasks.rollout.driver import roll_out, show_plan
+from tasks.rollout.installing import (
+    WaveInstallation,
+    certificates_by_wave,
+    describe_subject,
+    raise_unless_rolled_out,
+)
+from tasks.rollout.members import FleetChoice, choose_clusters
 from tasks.sources import Sources, fetch_sources
 from tasks.target import check_target
 from tasks.verification import verify_operator
 
-ClusterNames = Annotated[list[str], Field(min_length=1)]
+PLANNED = "Planned"
+"""Name of the final state of a run that only showed its plan; its type is COMPLETED."""
+_LONGEST_NAME = 200
 
 
 def _flow_run_name() -> str:
-    return f"install-fleet/{','.join(flow_run.parameters['clusters'])}"
+    given: dict[str, Any] = flow_run.parameters
+    names = ",".join(given.get("clusters") or []) or FleetChoice.model_validate(given.get("fleet") or {}).name
+    return f"install-fleet/{names}"[:_LONGEST_NAME]
 
 
 @flow(name="install-fleet", flow_run_name=_flow_run_name, persist_result=True)
 def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the form in the Prefect UI
-    clusters: ClusterNames,
+    clusters: list[str] = [],  # noqa: B006 - Prefect makes the form of it; nobody changes it
     operator: OperatorChoice = OperatorChoice(),
     olm: OlmRelease = OlmRelease(),
     certificate: CertificateChoice = CertificateChoice(),
     metrics_server: MetricsServerChoice = MetricsServerChoice(),
     deadlines: Deadlines = Deadlines(),
     prerequisites: FleetPrerequisites = FleetPrerequisites(),  # noqa: B008 - a frozen model
-) -> None:
+    fleet: FleetChoice = FleetChoice(),  # noqa: B008 - as above
+    rollout: RolloutChoice = RolloutChoice(),  # noqa: B008 - as above
+) -> State[None] | None:
     """Install OLM, the operator and optionally the metrics server, and prove that its webhooks answer.
 
-    Clusters are taken one after another; one that fails does not stop the next. Every step reads the cluster
-    first and writes only what is not right yet, so the flow may be run again at any time. With a certificate
-    of your own the run is suspended once, until a person decides about the requests of all clusters; on a
-    fresh cluster the certificate is there before the operator.
+    Clusters are taken one after another, and one that fails does not stop the next; with waves, failures
+    beyond a budget do. Every step reads the cluster first and writes only what is not right yet, so the flow
+    may be run again at any time. With a certificate of your own the run is suspended once, or once per wave,
+    until a person decides about the requests of all its clusters; on a fresh cluster the certificate is there
+    before the operator.
 
     Args:
-        clusters: Names of the OSOK Kubernetes Cluster blocks to install to, in order.
+        clusters: Names of the OSOK Kubernetes Cluster blocks to install to, in order. Or give a fleet.
         operator: Which operator release to install, where from and where to.
         olm: Which Operator Lifecycle Manager to install, and where its two manifest files come from.
         certificate: OLM's own webhook certificate, or one signed by your CA after a person approved it.
@@ -70,15 +89,57 @@ def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of th
         deadlines: How long the stages of one cluster may take, as ISO 8601 durations: PT90S, PT5M, PT1H.
         prerequisites: What has to be there in OCI. Each tenancy's region is read once; clusters of one that
             lacks something are refused before anything is written.
+        fleet: The clusters of an OSOK Cluster Fleet block that a label selector chooses, instead of clusters.
+        rollout: Waves with limits, approvals and maintenance windows. None: one cluster after another.
+
+    Returns:
+        With waves, Completed with how many clusters are in which state; without, nothing.
     """
-    upstream = check_upstream(clusters, prerequisites)
-    sources = fetch_sources(operator, olm, metrics_server)
-    wave = CertificateWave(sources.profile, sources.installation.namespace, certificate)
-    logs = {name: StepLog(name, sources.profile.lifecycle_notice) for name in clusters}
+    chosen = choose_clusters(clusters, fleet)
+    names = [cluster.name for cluster in chosen]
+    upstream = check_upstream(names, prerequisites)
+    run = _Run(upstream, fetch_sources(operator, olm, metrics_server), certificate, deadlines)
+    if not rollout.waves:
+        _one_after_another(run, names)
+        return None
+    plan = plan_rollout(rollout, chosen, describe_subject(run.sources, certificate))
+    show_plan(plan)
+    if rollout.mode is RolloutMode.PLAN:
+        return Completed(name=PLANNED, message=f"{len(plan.clusters)} clusters; none was touched")
+    return _in_waves(run, plan, rollout.decision_deadline)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is the same for every cluster of a run."""
+
+    upstream: Upstream
+    sources: Sources
+    certificate: CertificateChoice
+    deadlines: Deadlines
+
+    def new_log(self, cluster: str) -> StepLog:
+        """An empty log of a cluster."""
+        return StepLog(cluster, self.sources.profile.lifecycle_notice)
+
+    def before(self, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
+        """In a rollout, everything before the decision of the wave."""
+        if _has_prerequisites(log, self.upstream):
+            _before_the_decision(cluster, log, self.sources, wave, self.deadlines)
+
+    def after(self, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
+        """In a rollout, everything after it."""
+        _after_the_decision(cluster, log, self.sources, wave, self.deadlines)
+
+
+def _one_after_another(run: _Run, names: Sequence[str]) -> None:
+    sources, deadlines = run.sources, run.deadlines
+    wave = CertificateWave(sources.profile, sources.installation.namespace, run.certificate)
+    logs = {name: run.new_log(name) for name in names}
     prepared = {
         name: _prepare(log, sources, wave, deadlines)
         for name, log in logs.items()
-        if _has_prerequisites(log, upstream)
+        if _has_prerequisites(log, run.upstream)
     }
     wave.decide()
     for name, cluster in prepared.items():
@@ -88,6 +149,21 @@ def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of th
     reports = [log.report() for log in logs.values()]
     publish_reports(reports)
     raise_unless_all_installed(reports)
+
+
+def _in_waves(run: _Run, plan: RolloutPlan, patience: timedelta) -> State[None]:
+    installation = WaveInstallation(
+        plan=plan,
+        certificates=certificates_by_wave(plan, run.sources, run.certificate),
+        before=run.before,
+        after=run.after,
+        new_log=run.new_log,
+        reach_within=run.deadlines.target,
+    )
+    end = roll_out(plan, installation.work(), patience)
+    installation.keep_evidence()
+    publish_reports(installation.reports())
+    return Completed(message=raise_unless_rolled_out(plan, end))
 
 
 def _has_prerequisites(log: StepLog, upstream: Upstream) -> bool:
@@ -110,25 +186,33 @@ def _prepare(
     """Everything before the decision: target, OLM, namespace, request. None when a step failed."""
     try:
         cluster = log.record(InstallStep.BLOCK, load_block, KubernetesCluster, log.cluster)
-        target = log.record(
-            InstallStep.TARGET, check_target, cluster, sources.needs, _until(deadlines.target)
-        )
-        install_olm(cluster, sources, log, _until(deadlines.olm))
-        namespace = sources.installation.namespace
-        log.record(
-            InstallStep.NAMESPACE,
-            prepare_operator_namespace,
-            cluster,
-            sources.profile,
-            sources.bundle,
-            namespace,
-        )
-        if wave.choice.mode is CertificateMode.OWN:
-            log.record(InstallStep.CERTIFICATE_REQUEST, wave.request, cluster, target)
+        _before_the_decision(cluster, log, sources, wave, deadlines)
     except FleetError:
         # As above.
         return None
     return cluster
+
+
+def _before_the_decision(
+    cluster: KubernetesCluster,
+    log: StepLog,
+    sources: Sources,
+    wave: CertificateWave,
+    deadlines: Deadlines,
+) -> None:
+    until = _until(deadlines.target)
+    target = log.record(InstallStep.TARGET, check_target, cluster, sources.needs, until)
+    install_olm(cluster, sources, log, _until(deadlines.olm))
+    log.record(
+        InstallStep.NAMESPACE,
+        prepare_operator_namespace,
+        cluster,
+        sources.profile,
+        sources.bundle,
+        sources.installation.namespace,
+    )
+    if wave.choice.mode is CertificateMode.OWN:
+        log.record(InstallStep.CERTIFICATE_REQUEST, wave.request, cluster, target)
 
 
 def _finish(
@@ -140,23 +224,33 @@ def _finish(
 ) -> None:
     """Everything after the decision: certificate, operator, metrics server, verification."""
     try:
-        wave.csvs[log.cluster] = sources.installation.csv
-        if wave.choice.mode is CertificateMode.OWN:
-            until = _until(wave.choice.publish_within)
-            log.record(InstallStep.CERTIFICATE, wave.carry_out, cluster, log.cluster, until)
-        install_operator(cluster, sources, log, _until(deadlines.operator))
-        if sources.metrics_server is not None:
-            until = _until(deadlines.metrics_server)
-            manifests = sources.metrics_server
-            log.record(InstallStep.METRICS_SERVER, ensure_metrics_server, cluster, manifests, until)
-        until = _until(deadlines.verification)
-        namespace = sources.installation.namespace
-        log.record(InstallStep.VERIFICATION, verify_operator, cluster, sources.profile, namespace, until)
-        if wave.choice.mode is CertificateMode.OWN:
-            log.record(InstallStep.PROOF, wave.prove, cluster, log.cluster)
+        _after_the_decision(cluster, log, sources, wave, deadlines)
     except FleetError:
         # As above.
         return
+
+
+def _after_the_decision(
+    cluster: KubernetesCluster,
+    log: StepLog,
+    sources: Sources,
+    wave: CertificateWave,
+    deadlines: Deadlines,
+) -> None:
+    wave.csvs[log.cluster] = sources.installation.csv
+    if wave.choice.mode is CertificateMode.OWN:
+        until = _until(wave.choice.publish_within)
+        log.record(InstallStep.CERTIFICATE, wave.carry_out, cluster, log.cluster, until)
+    install_operator(cluster, sources, log, _until(deadlines.operator))
+    if sources.metrics_server is not None:
+        until = _until(deadlines.metrics_server)
+        manifests = sources.metrics_server
+        log.record(InstallStep.METRICS_SERVER, ensure_metrics_server, cluster, manifests, until)
+    until = _until(deadlines.verification)
+    namespace = sources.installation.namespace
+    log.record(InstallStep.VERIFICATION, verify_operator, cluster, sources.profile, namespace, until)
+    if wave.choice.mode is CertificateMode.OWN:
+        log.record(InstallStep.PROOF, wave.prove, cluster, log.cluster)
 
 
 def install_olm(cluster: KubernetesCluster, sources: Sources, log: StepLog, until: datetime) -> None:

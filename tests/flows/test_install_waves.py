@@ -1,0 +1,134 @@
+"""install-fleet in waves on real clusters: a failing canary stops it, and the same run goes on afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.states import AwaitingRetry
+from pydantic import SecretStr
+
+from blocks.cluster_fleet import ClusterBlock, ClusterFleet, FleetEntry
+from blocks.kubernetes_cluster import KubeconfigSource, KubernetesCluster
+from deployments.rehearsal.accounts import BOOTSTRAP_CONTEXT, FLEET_CONTEXT
+from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.running import artifacts_of
+from deployments.rehearsal.world import RehearsalCluster, World
+from flows.install_fleet import install_fleet
+from tasks.core.rollout.leases import LEASE
+from tests.support.gates import own_run
+from tests.support.worlds import WorldStarter
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.parametrize(
+        "installed_world", [pytest.param(OlmVersion.V0_46_0, id="olm-0.46.0")], indirect=True
+    ),
+]
+
+FLEET, CANARY, REST, GONE = "waves", "waves-canary", "waves-rest", "waves-gone"
+OUR_ACCOUNTS = "system:serviceaccount:osok-fleet:"
+OTHER_UID = "00000000-0000-0000-0000-000000000000"
+WAVES: Mapping[str, Any] = {
+    "waves": [
+        {"name": "canary", "selector": "stage=canary"},
+        {"name": "rest", "max_concurrency": "100%"},
+    ]
+}
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A canary on which everything is right, a cluster with nothing on it, and one that is gone."""
+
+    world: World
+    canary: RehearsalCluster
+    rest: RehearsalCluster
+
+    def parameters(self) -> dict[str, Any]:
+        chosen = {"clusters": [], "fleet": {"name": FLEET, "selector": "team=mesh"}, "rollout": WAVES}
+        return {**self.world.parameters(), **chosen, "deadlines": {"target": "PT20S"}}
+
+    def untouched(self) -> bool:
+        """Whether our accounts have asked the cluster with nothing on it anything."""
+        asked = self.rest.control_plane.audited_requests()
+        return not any(one.user.startswith(OUR_ACCOUNTS) for one in asked)
+
+
+@pytest.fixture
+def fleet(installed_world: World, fresh_world: WorldStarter) -> Fleet:
+    fleet = Fleet(installed_world, installed_world.clusters[0], fresh_world().clusters[0])
+    save(CANARY, fleet.canary, expected_uid=OTHER_UID)
+    save(REST, fleet.rest)
+    save_gone(fleet.rest)
+    labels = {CANARY: "canary", REST: "prod", GONE: "prod"}
+    entries = [
+        FleetEntry(name=name, labels={"team": "mesh", "stage": stage}, connection=ClusterBlock(block=name))
+        for name, stage in labels.items()
+    ]
+    others = FleetEntry(name="others", labels={"team": "other"}, connection=ClusterBlock(block="others"))
+    ClusterFleet(clusters=[*entries, others]).save(FLEET, overwrite=True)
+    return fleet
+
+
+def save(name: str, cluster: RehearsalCluster, **fields: object) -> None:
+    block = {
+        "kubeconfig_file": cluster.kubeconfig,
+        "context": FLEET_CONTEXT,
+        "bootstrap_context": BOOTSTRAP_CONTEXT,
+        **fields,
+    }
+    KubernetesCluster.model_validate(block).save(name, overwrite=True)
+
+
+def save_gone(cluster: RehearsalCluster) -> None:
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    # The discard port: nobody listens.
+    config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
+    content = SecretStr(yaml.safe_dump(config))
+    KubernetesCluster(source=KubeconfigSource.CONTENT, kubeconfig=content, context=FLEET_CONTEXT).save(
+        GONE, overwrite=True
+    )
+
+
+def test_a_failing_canary_stops_the_rollout_and_the_same_run_goes_on_when_the_cause_is_gone(
+    fleet: Fleet, prefect_server: SyncPrefectClient
+) -> None:
+    """Budget, untouched rest, retry of the same run, an offline cluster apart, the lock let go of."""
+    run = own_run(prefect_server, install_fleet, fleet.parameters())
+    stopped, untouched = run.go(), fleet.untouched()
+
+    save(CANARY, fleet.canary)
+    prefect_server.set_flow_run_state(run.run_id, AwaitingRetry(), force=True)
+    ended = run.go()
+
+    pages = artifacts_of(prefect_server, run.run_id)
+    lease = fleet.canary.control_plane.client().get(LEASE)
+    assert stopped.name == "Failed"
+    assert "wave canary stops: 1 of 1 clusters failed and 0 may: waves-canary" in str(stopped.message)
+    assert untouched
+    assert (ended.name, ended.message) == ("Completed", "2 SUCCEEDED; 1 OFFLINE; apart: waves-gone")
+    assert "| waves-rest | INSTALLED |" in pages["install-fleet"]
+    assert "| rest | waves-gone | OFFLINE |" in pages["rollout"]
+    assert lease is not None
+    assert lease["spec"].get("holderIdentity", "") == ""
+
+
+def test_a_plan_is_shown_without_touching_a_cluster(
+    installed_world: World, prefect_server: SyncPrefectClient
+) -> None:
+    cluster = installed_world.clusters[0]
+    before = len(cluster.control_plane.audited_requests())
+    rollout = {"mode": "PLAN", "waves": [{"name": "all"}]}
+
+    run = own_run(prefect_server, install_fleet, {**installed_world.parameters(), "rollout": rollout})
+    ended = run.go()
+
+    shown = artifacts_of(prefect_server, run.run_id)["rollout-plan"]
+    after = cluster.control_plane.audited_requests()[before:]
+    assert ended.name == "Planned"
+    assert "# Rollout to 1 clusters in 1 waves" in shown
+    assert "oci-service-operator.v1.1.9 in oci-service-operator-system, OLM 0.46.0" in shown
+    assert not any(request.user.startswith(OUR_ACCOUNTS) for request in after)
