@@ -19,8 +19,8 @@ from tasks.core.drift.results import VERIFIED, FleetVerification, VerificationSt
 from tasks.core.settings import MetricsServerChoice, OlmRelease, OperatorChoice
 from tasks.drift.announcing import announce
 from tasks.drift.clusters import every_cluster
-from tasks.drift.publishing import publish, read_memories
-from tasks.drift.verifying import Verified, verify_cluster
+from tasks.drift.publishing import publish, read_memories, with_last_time
+from tasks.drift.verifying import Verified, checked, verify_cluster
 from tasks.sources import fetch_sources
 
 DRIFT_FOUND = "DriftFound"
@@ -82,8 +82,11 @@ def verify_fleet(
     known = read_memories(names)
     memories = {name: known[name].memory if name in known else ClusterMemory() for name in names}
     pending = [verify_cluster.submit(name, expected, choice, memories[name]) for name in names]
-    verified = [future.result() for future in pending]
-    fleet = FleetVerification(at=datetime.now(UTC), clusters=tuple(one.result for one in verified))
+    # A fault of one verification is a result of its own: the other clusters' results are not lost with it.
+    results = [future.result(raise_on_failure=False) for future in pending]
+    verified = [checked(name, result, memories[name]) for name, result in zip(names, results, strict=True)]
+    dated = with_last_time((one.result for one in verified), known)
+    fleet = FleetVerification(at=datetime.now(UTC), clusters=dated)
     for one in verified:
         announce(one)
     publish(fleet, verified, known)

@@ -49,15 +49,34 @@ def read_memories(clusters: Sequence[str]) -> dict[str, ClusterDocument]:
     return found
 
 
+def with_last_time(
+    results: Iterable[ClusterVerification], known: dict[str, ClusterDocument]
+) -> tuple[ClusterVerification, ...]:
+    """Results that tell of clusters that could not be verified when they last were."""
+    with get_client(sync_client=True) as client:
+        wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[f"{FLEET_KEY}-json"]))
+        last = [
+            document
+            for artifact in client.read_latest_artifacts(artifact_filter=wanted, limit=1)
+            if (document := _read(FleetVerification, str(artifact.data))) is not None
+        ]
+    times = {name: document.result.verified_at for name, document in known.items()}
+    times |= {one.cluster: one.verified_at for fleet in last for one in fleet.clusters if one.verified_at}
+    return tuple(
+        one if one.verified_at else one.model_copy(update={"verified_at": times.get(one.cluster)})
+        for one in results
+    )
+
+
 def publish(
     fleet: FleetVerification, verified: Iterable[Verified], known: dict[str, ClusterDocument]
 ) -> None:
     """Write the fleet's status, and the pages of the clusters about which there is something to say."""
     create_markdown_artifact(fleet_status(fleet), key=FLEET_KEY, description=fleet.summary())
     create_markdown_artifact(_fenced(fleet), key=f"{FLEET_KEY}-json", description="The same for machines")
-    for one in verified:
-        document = ClusterDocument(result=one.result, memory=one.memory)
-        if _is_worth_a_page(document, known.get(one.result.cluster)):
+    for result, one in zip(fleet.clusters, verified, strict=True):
+        document = ClusterDocument(result=result, memory=one.memory)
+        if _is_worth_a_page(document, known.get(result.cluster)):
             _publish_cluster(document, fleet)
 
 

@@ -75,6 +75,16 @@ def verify_cluster(
     return Verified(result, recalled.memory, recalled.new, tuple(recalled.resolved.items()))
 
 
+def checked(name: str, result: object, memory: ClusterMemory) -> Verified:
+    """What a task run returned, or the exception with which it ended, as a result of the cluster."""
+    if isinstance(result, Verified):
+        return result
+    error = f"a fault of the verification itself: {type(result).__name__}; the run's log has the rest"
+    return Verified(
+        ClusterVerification(cluster=name, state=VerificationState.UNVERIFIED, error=error), memory
+    )
+
+
 def confirmed(
     look: Callable[[], ClusterObservation],
     expected: Expectation,

@@ -155,6 +155,7 @@ def _foreign_configuration(bench: DriftBench) -> Manifest:
 _GROUP = olm("OperatorGroup", "osok-fleet", "v1")
 _SUBSCRIPTION = olm("Subscription", "oci-service-operator")
 _CATALOG = "oci-service-operator-catalog"
+_CONFIG = core("Secret", "oci-service-operator-osokconfig")
 _SOURCE = olm("CatalogSource", _CATALOG)
 _MESHES = crd("meshes.servicemesh.oci.oracle.com")
 # Nothing lists its objects: the API server answers 429 while it takes a changed CRD in.
@@ -318,7 +319,13 @@ OPERATOR_CASES = (
         _other_release,
     ),
     changed("another image of the operator", deployment(_MANAGER), _IMAGE, "example.com/osok:latest"),
-    changed("other arguments of the operator", deployment(_MANAGER), f"{_POD}/containers/0/args", ["--x"]),
+    changed(
+        "other arguments of the operator",
+        deployment(_MANAGER),
+        f"{_POD}/containers/0/args",
+        ["--x"],
+        f"{_POD}/containers/0/args/0",
+    ),
     changed(
         "the port behind OLM's Service",
         core("Service", f"{_MANAGER}-service"),
@@ -340,10 +347,13 @@ OPERATOR_CASES = (
         "/data/controller_manager_config.yaml",
         "{}",
     ),
-    removed(
+    Case(
         "a key of the operator's Secret",
-        core("Secret", "oci-service-operator-osokconfig"),
+        DriftKind.MISSING,
+        str(_CONFIG),
         "/data/useinstanceprincipal",
+        None,
+        lambda bench: bench.stranger.patched(_CONFIG, ("/data", {"other": ""})),
     ),
     removed(
         "a property less in a CRD", _MESHES, f"{_SCHEMA}/properties/spec/properties/compartmentId/maxLength"
