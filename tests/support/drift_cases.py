@@ -8,6 +8,7 @@ from typing import Any
 
 from tasks.core.drift.items import DriftKind
 from tasks.core.manifests import Manifest, ObjectRef
+from tests.support.certificate_bench import OTHER_CA
 from tests.support.drift_worlds import DriftBench
 from tests.support.strangers import STRANGER, copy_of
 
@@ -163,7 +164,7 @@ _CONDITIONS = crd("operatorconditions.operators.coreos.com")
 _SCHEMA = "/spec/versions/0/schema/openAPIV3Schema"
 _IMAGE = f"{_POD}/containers/0/image"
 _CHANGED, _MISSING, _UNEXPECTED = DriftKind.CHANGED, DriftKind.MISSING, DriftKind.UNEXPECTED
-_OTHER_CA = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n").decode()
+_OTHER_CA = base64.b64encode(OTHER_CA.pem).decode()
 
 
 def _second_group(_: DriftBench) -> Manifest:
@@ -387,7 +388,14 @@ WEBHOOK_CASES = (
         "/webhooks/0/namespaceSelector",
         {"matchLabels": {"env": "prod"}},
     ),
-    on_webhook("another CA", _CHANGED, _VALIDATING, _MESH, "/webhooks/0/clientConfig/caBundle", _OTHER_CA),
+    on_webhook(
+        "another CA in a caBundle",
+        _CHANGED,
+        _VALIDATING,
+        _MESH,
+        "/webhooks/0/clientConfig/caBundle",
+        _OTHER_CA,
+    ),
     on_webhook("no CA", _MISSING, _VALIDATING, _MESH, "/webhooks/0/clientConfig/caBundle", None),
     on_webhook(
         "another path", _CHANGED, _VALIDATING, _MESH, "/webhooks/0/clientConfig/service/path", "/elsewhere"
@@ -411,7 +419,7 @@ WEBHOOK_CASES = (
         "cert-manager is told to write the caBundle",
         DriftKind.CONTESTED,
         f"{_VALIDATING} {_MESH}-?????",
-        "/metadata/annotations",
+        "/metadata/annotations/cert-manager.io~1inject-ca-from",
         STRANGER,
         lambda bench: bench.stranger.patched(
             webhook(bench, _VALIDATING, _MESH),

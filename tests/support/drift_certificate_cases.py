@@ -84,7 +84,7 @@ CERTIFICATE_CASES = (
     removed("OLM's label is gone", SECRET, "/metadata/labels/olm.managed"),
     entry("no certificate in tls.crt", CRT, _encoded(b"-----BEGIN NOTHING-----\n"), KEY, TRUST),
     entry("another key", KEY, _key(55)),
-    entry("another CA", TRUST, _encoded(OTHER_CA.pem), _BUNDLES),
+    entry("another CA in the Secret", TRUST, _encoded(OTHER_CA.pem), _BUNDLES),
     served("the leaf has expired", DriftKind.EXPIRING, CRT, EXPIRED.pem, CA.pem, TRUST),
     served("the leaf ends in twelve days", DriftKind.EXPIRING, CRT, _SOON.pem, CA.pem),
     served("the CA ends in twenty days", DriftKind.EXPIRING, TRUST, _BY_ENDING.pem, make(_ENDING_CA).pem),

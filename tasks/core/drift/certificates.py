@@ -24,7 +24,7 @@ from tasks.core.certificates.secret_diagnosis import OLM_SELF_SIGNED
 from tasks.core.drift.expectation import Limits
 from tasks.core.drift.items import DATA, DriftItem, DriftKind, DriftSeverity
 from tasks.core.drift.owners import owner_of
-from tasks.core.manifests import Manifest, ObjectRef
+from tasks.core.manifests import Manifest, ObjectRef, ref_of
 
 CERTIFICATE_FIELD, KEY_FIELD, TRUST_FIELD = "/data/tls.crt", "/data/tls.key", "/data/olmCAKey"
 _LABEL_FIELD = "/metadata/labels/olm.managed"
@@ -75,7 +75,7 @@ class CertificateView:
     olm_version: str
     rotates_at: datetime | None = None
     authorities: tuple[Certificate, ...] = ()
-    webhooks: Mapping[str, ObjectRef] = field(default_factory=dict)
+    webhooks: Mapping[str, Manifest] = field(default_factory=dict)
 
     @property
     def leaf(self) -> Certificate | None:
@@ -201,7 +201,6 @@ _KINDS: Mapping[CertificateCase, DriftKind] = {
     CertificateCase.CHAIN_NOT_CURRENT: DriftKind.EXPIRING,
     CertificateCase.ENDPOINT_SILENT: DriftKind.UNREACHABLE,
     CertificateCase.API_SERVER_REFUSES: DriftKind.UNREACHABLE,
-    CertificateCase.CERT_MANAGER_CLAIM: DriftKind.CONTESTED,
 }
 _SEVERITIES = {
     Severity.BROKEN: DriftSeverity.CRITICAL,
@@ -218,6 +217,8 @@ def _item(view: CertificateView, finding: CertificateFinding) -> DriftItem:
         if reason is OlmReason.LABEL_MISSING:
             return _secret_item(view, DriftKind.MISSING, _LABEL_FIELD, texts, severity)
         return _secret_item(view, kind, TRUST_FIELD, texts, severity)
+    if finding.case is CertificateCase.CERT_MANAGER_CLAIM:
+        return _claim(view.webhooks[finding.subject], finding, severity)
     if finding.case is CertificateCase.SECRET_MISSING:
         return _secret_item(view, kind, "", texts, severity)
     for entry, pointer in (("tls.crt", CERTIFICATE_FIELD), ("tls.key", KEY_FIELD), ("olmCAKey", TRUST_FIELD)):
@@ -232,11 +233,26 @@ def _item(view: CertificateView, finding: CertificateFinding) -> DriftItem:
     )
 
 
+def _claim(live: Manifest, finding: CertificateFinding, severity: DriftSeverity) -> DriftItem:
+    """An annotation by which cert-manager writes a caBundle that OLM writes too."""
+    name = finding.found.partition(":")[0]
+    pointer = f"/metadata/annotations/{name.replace('~', '~0').replace('/', '~1')}"
+    return DriftItem(
+        kind=DriftKind.CONTESTED,
+        ref=ref_of(live),
+        field=pointer,
+        expected=finding.expected,
+        found=finding.found,
+        owner=owner_of(live, pointer),
+        severity=severity,
+    )
+
+
 def _subject(view: CertificateView, finding: CertificateFinding) -> ObjectRef:
     """The object that a finding beyond the Secret is about."""
     configuration = view.webhooks.get(finding.subject.partition(",")[0])
     if configuration is not None:
-        return configuration
+        return ref_of(configuration)
     service = finding.subject.removeprefix("Service ").partition(",")[0]
     known = view.state.target.services
     return ObjectRef("v1", "Service", service if service in known else known[0], view.state.target.namespace)

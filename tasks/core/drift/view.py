@@ -59,7 +59,7 @@ def view_of(expected: Expectation, seen: ClusterObservation) -> CertificateView 
         olm_version=version,
         rotates_at=rotates_at,
         authorities=expected.authorities,
-        webhooks={fact.configuration: ref for fact, ref in webhooks.items()},
+        webhooks={fact.configuration: seen.objects[ref] for fact, ref in webhooks.items()},
     )
 
 
