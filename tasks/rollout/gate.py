@@ -8,13 +8,11 @@ from enum import StrEnum
 from typing import ClassVar
 
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field, ValidationError
 
-from tasks.certificates.waiting import announce_waiting
 from tasks.core.errors import DecisionError
 from tasks.core.rollout.plans import PlannedWave, named
 
@@ -75,8 +73,6 @@ def ask_to_begin(wave: PlannedWave, digest: str, shown: str, patience: timedelta
         f"decision is bound to `{digest[:_SHORT]}…`\n"
     )
     key = f"wave-{_run_count()}-{digest[:_SHORT]}-{wave.name}"
-    if not _was_asked(key):
-        announce_waiting(digest, wave.clusters, patience)
     try:
         return suspend_flow_run(
             wait_for_input=WaveDecision.with_initial_data(description=form),
@@ -96,17 +92,5 @@ def ask_to_begin(wave: PlannedWave, digest: str, shown: str, patience: timedelta
 
 def _run_count() -> int:
     """How often the flow run was started; a resume is no new start."""
-    flow_run = _flow_run()
-    return flow_run.run_count if flow_run else 0
-
-
-def _was_asked(key: str) -> bool:
-    """Whether the run was suspended for this before, and starts again with the answer."""
-    flow_run = _flow_run()
-    policy = flow_run.empirical_policy if flow_run else None
-    return bool(policy and policy.pause_keys and key in policy.pause_keys)
-
-
-def _flow_run() -> FlowRun | None:
     context = FlowRunContext.get()
-    return context.flow_run if context else None
+    return context.flow_run.run_count if context and context.flow_run else 0
