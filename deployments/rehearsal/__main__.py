@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -58,24 +59,32 @@ def _rehearse(arguments: argparse.Namespace, folder: Path) -> int:
     ensure_programs(olm, _say)
     built = _since(began)
     began = time.monotonic()
-    with RehearsalTenancy(folder / "tenancy") as tenancy:
+    with (
+        RehearsalTenancy(folder / "tenancy") as tenancy,
+        PrefectServices(folder / "prefect") as services,
+        ThreadPoolExecutor(max_workers=1) as pool,
+    ):
+        starting = pool.submit(_start_prefect, services)
         world = World(folder / "world", olm, arguments.clusters, _say)
         world.managed = tenancy.managed()
-        with world, PrefectServices(folder / "prefect") as services:
-            services.start_server()
-            services.deploy()
-            services.start_worker()
+        with world:
+            starting.result()
             _say(f"Prefect UI: {services.ui_url}")
             with prefect_environment(services) as client:
                 save_blocks(world)
                 tenancy.save_blocks()
-                done = prepare(client, _say) and _operate(
-                    client, world, _authority(arguments, world, tenancy)
-                )
+                certificate = _authority(arguments, world, tenancy)
+                done = prepare(client, _say) and _operate(client, world, certificate)
             _say(f"Programs ready after {built}, everything else took {_since(began)}")
             if arguments.keep:
                 _wait_for_ctrl_c(services, world, tenancy)
     return 0 if done else 1
+
+
+def _start_prefect(services: PrefectServices) -> None:
+    services.start_server()
+    services.deploy()
+    services.start_worker()
 
 
 def _authority(arguments: argparse.Namespace, world: World, tenancy: RehearsalTenancy) -> dict[str, object]:
