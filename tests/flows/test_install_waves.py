@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from blocks.cluster_fleet import ClusterBlock, ClusterFleet, FleetEntry
 from blocks.kubernetes_cluster import KubeconfigSource, KubernetesCluster
 from deployments.rehearsal.accounts import BOOTSTRAP_CONTEXT, FLEET_CONTEXT
 from deployments.rehearsal.programs import OlmVersion
-from deployments.rehearsal.running import artifacts_of
 from deployments.rehearsal.world import RehearsalCluster, World
 from flows.install_fleet import install_fleet
 from tasks.core.rollout.leases import LEASE
-from tests.support.gates import own_run
+from tests.support.artifacts import newest_artifact
+from tests.support.certificates import write_authority
+from tests.support.gates import left_over, own_run, published
 from tests.support.worlds import WorldStarter
 
 pytestmark = [
@@ -104,14 +106,16 @@ def test_a_failing_canary_stops_the_rollout_and_the_same_run_goes_on_when_the_ca
     prefect_server.set_flow_run_state(run.run_id, AwaitingRetry(), force=True)
     ended = run.go()
 
-    pages = artifacts_of(prefect_server, run.run_id)
+    table, progress = (
+        newest_artifact(prefect_server, run.run_id, key) for key in ("install-fleet", "rollout")
+    )
     lease = fleet.canary.control_plane.client().get(LEASE)
     assert stopped.name == "Failed"
     assert "wave canary stops: 1 of 1 clusters failed and 0 may: waves-canary" in str(stopped.message)
     assert untouched
     assert (ended.name, ended.message) == ("Completed", "2 SUCCEEDED; 1 OFFLINE; apart: waves-gone")
-    assert "| waves-rest | INSTALLED |" in pages["install-fleet"]
-    assert "| rest | waves-gone | OFFLINE |" in pages["rollout"]
+    assert "| waves-rest | INSTALLED |" in table
+    assert "| rest | waves-gone | OFFLINE |" in progress
     assert lease is not None
     assert lease["spec"].get("holderIdentity", "") == ""
 
@@ -126,9 +130,33 @@ def test_a_plan_is_shown_without_touching_a_cluster(
     run = own_run(prefect_server, install_fleet, {**installed_world.parameters(), "rollout": rollout})
     ended = run.go()
 
-    shown = artifacts_of(prefect_server, run.run_id)["rollout-plan"]
+    shown = newest_artifact(prefect_server, run.run_id, "rollout-plan")
     after = cluster.control_plane.audited_requests()[before:]
     assert ended.name == "Planned"
     assert "# Rollout to 1 clusters in 1 waves" in shown
     assert "oci-service-operator.v1.1.9 in oci-service-operator-system, OLM 0.46.0" in shown
     assert not any(request.user.startswith(OUR_ACCOUNTS) for request in after)
+
+
+def test_a_wave_with_a_certificate_of_your_own_waits_at_its_gate_and_a_denied_cluster_is_set_apart(
+    installed_world: World, prefect_server: SyncPrefectClient, tmp_path: Path
+) -> None:
+    """R14, R15: asked for in a thread, decided in the flow, found again by the run that starts anew."""
+    cluster = installed_world.clusters[0]
+    client = cluster.control_plane.client()
+    write_authority(tmp_path, "Waves CA").save("waves-ca", overwrite=True)
+    chosen = {
+        "certificate": {"mode": "OWN", "authority": "waves-ca"},
+        "rollout": {"waves": [{"name": "all"}]},
+    }
+    run = own_run(prefect_server, install_fleet, {**installed_world.parameters(), **chosen})
+    waiting = run.go()
+    shown, before = run.shown(), published(client)
+
+    ended = run.answer("DENY")
+
+    assert waiting.name == "Suspended"
+    assert f"## {cluster.name}" in shown
+    assert (ended.name, ended.message) == ("Completed", f"1 SKIPPED; apart: {cluster.name}")
+    assert published(client) == before
+    assert left_over(client) == []
