@@ -8,6 +8,7 @@ import pytest
 
 from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.findings import CertificateState
+from tasks.core.certificates.names import WebhookTarget
 from tasks.core.certificates.olm import predict_olm
 from tasks.core.certificates.webhook_secrets import read_webhook_secret
 from tasks.core.drift.certificates import (
@@ -147,3 +148,17 @@ def test_a_certificate_of_another_ca_than_the_named_one_is_drift() -> None:
     foreign = [item.field for item in check_certificate(view(leaf(300), OLM_CA, authorities=ours))]
 
     assert (own, foreign) == ([], ["/data/tls.crt"])
+
+
+def test_the_two_names_of_olm_0_20_are_enough_for_its_own_certificate() -> None:
+    """The API server calls `<service>.<namespace>.svc`; what is ours has to have all names."""
+    two = replace(leaf(300), dns=TARGET.dns_names[:2])
+    alone = WebhookTarget(NAMESPACE, TARGET.services[:1])
+    seen = [view(two, issuer, olm="0.20.0") for issuer in (OLM_CA, CA)]
+
+    found = [
+        [item.field for item in check_certificate(replace(one, state=replace(one.state, target=alone)))]
+        for one in seen
+    ]
+
+    assert found == [[], ["/data/tls.crt"]]

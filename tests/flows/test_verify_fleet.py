@@ -127,6 +127,7 @@ def test_a_cluster_out_of_reach_is_told_apart_and_ends_the_run_as_not_verified(
 ) -> None:
     dark = {
         "source": "CONTENT",
+        "context": "dark",
         "kubeconfig": json.dumps(
             {
                 "apiVersion": "v1",

@@ -20,13 +20,14 @@ from tasks.core.certificates.renewal import (
     milestones,
     plan_renewal,
 )
-from tasks.core.certificates.secret_diagnosis import OLM_SELF_SIGNED
+from tasks.core.certificates.secret_diagnosis import OLM_SELF_SIGNED, verdicts
 from tasks.core.drift.expectation import Limits
 from tasks.core.drift.items import DATA, DriftItem, DriftKind, DriftSeverity
 from tasks.core.drift.owners import owner_of
 from tasks.core.manifests import Manifest, ObjectRef, ref_of
 
 CERTIFICATE_FIELD, KEY_FIELD, TRUST_FIELD = "/data/tls.crt", "/data/tls.key", "/data/olmCAKey"
+_OLM_ORGANISATION = "O=Red Hat, Inc."
 _LABEL_FIELD = "/metadata/labels/olm.managed"
 _ROTATION_FIELD = "/status/certsRotateAt"
 
@@ -90,7 +91,7 @@ class CertificateView:
     @property
     def made_by_olm(self) -> bool:
         """Whether it is OLM's own certificate, which OLM looks after."""
-        return self.leaf is not None and OLM_SELF_SIGNED in self.leaf.issuer
+        return is_made_by_olm(self.leaf)
 
     @property
     def kept_by_olm(self) -> bool:
@@ -98,10 +99,15 @@ class CertificateView:
         return self.made_by_olm and rule_of(self.olm_version) is OlmRule.VERIFICATION
 
 
+def is_made_by_olm(leaf: Certificate | None) -> bool:
+    """Whether OLM issued it; before 0.29.0 its CA has an organisation and no common name (certs.go)."""
+    return leaf is not None and (OLM_SELF_SIGNED in leaf.issuer or leaf.issuer == _OLM_ORGANISATION)
+
+
 def check_certificate(view: CertificateView) -> Iterator[DriftItem]:
     """What the diagnosis finds in Secret, chain and endpoints; caBundles are compared as fields elsewhere."""
     for finding in diagnose(view.state):
-        if finding.case is not CertificateCase.CA_BUNDLE_STALE:
+        if finding.case is not CertificateCase.CA_BUNDLE_STALE and not _is_as_olm_makes_it(view, finding):
             yield _item(view, finding)
     leaf = view.leaf
     if leaf and view.authorities and issuer_in(view.authorities, leaf) is None:
@@ -113,6 +119,12 @@ def check_certificate(view: CertificateView) -> Iterator[DriftItem]:
             (f"a certificate by {names}", f"certificate {leaf.serial} by `{leaf.issuer}`"),
             DriftSeverity.CRITICAL,
         )
+
+
+def _is_as_olm_makes_it(view: CertificateView, finding: CertificateFinding) -> bool:
+    """OLM before 0.29.0 leaves `.cluster.local` out of its own certificate: the API server calls `.svc`."""
+    accepted = all(verdict.valid for _, verdict in verdicts(view.state))
+    return finding.case is CertificateCase.NAMES_MISSING and view.made_by_olm and accepted
 
 
 def calendar_of(view: CertificateView) -> tuple[CalendarEntry, ...]:

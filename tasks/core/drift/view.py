@@ -7,9 +7,8 @@ from tasks.core.certificates.cluster_requests import RequestState, issued_certif
 from tasks.core.certificates.findings import CertificateState, WebhookFact
 from tasks.core.certificates.names import WebhookTarget
 from tasks.core.certificates.olm import predict_olm, rotation_date
-from tasks.core.certificates.secret_diagnosis import OLM_SELF_SIGNED
 from tasks.core.certificates.webhook_secrets import SecretFacts
-from tasks.core.drift.certificates import CertificateView
+from tasks.core.drift.certificates import CertificateView, is_made_by_olm
 from tasks.core.drift.expectation import CSV_KIND, Expectation
 from tasks.core.drift.observation import ClusterObservation
 from tasks.core.drift.webhooks import KINDS
@@ -81,7 +80,7 @@ def _target(expected: Expectation, secret: SecretFacts | None, issued: bytes) ->
     """OLM's own certificate names the Service that OLM makes alone."""
     services = expected.profile.service_names
     leaf = secret.leaf if secret else None
-    by_olm = leaf is not None and OLM_SELF_SIGNED in leaf.issuer and not issued
+    by_olm = is_made_by_olm(leaf) and not issued
     return WebhookTarget(expected.namespace, services[:1] if by_olm else services)
 
 
