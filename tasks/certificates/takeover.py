@@ -41,13 +41,7 @@ class Takeover:
     @property
     def is_done(self) -> bool:
         """Whether the operator's pods were made with this CA, and OLM is content."""
-        client, namespace = self.rollout.client, self.rollout.order.namespace
-        deployment = client.get(ObjectRef("apps/v1", "Deployment", self.deployment, namespace))
-        if deployment is None:
-            return True
-        annotations = (deployment["spec"]["template"].get("metadata") or {}).get("annotations") or {}
-        made_with = annotations.get(CA_HASH_ANNOTATION)
-        return made_with == sha256_hex(self.trust) and self.rollout.phase() == "Succeeded"
+        return self.rollout.phase() == "Succeeded" and self._is_taken_over
 
     @property
     def risk(self) -> str:
@@ -102,15 +96,26 @@ class Takeover:
         return list(changed)
 
     def _is_done_or_asked(self) -> bool:
-        if self.is_done:
-            return True
-        if self.rollout.phase() == "Succeeded":
+        # The phase is read once and first: OLM may have become content between two looks at it.
+        if self.rollout.phase() != "Succeeded":
+            return False
+        taken_over = self._is_taken_over
+        if not taken_over:
             # As OLM's own test/e2e/webhook_e2e_test.go does ("Reuses existing valid certs"). Asked again when
             # OLM wrote a status of its own over the question.
             self.rollout.client.patch(
                 self.rollout.csv, {"status": {"phase": "Pending"}}, subresource="status"
             )
-        return False
+        return taken_over
+
+    @property
+    def _is_taken_over(self) -> bool:
+        client, namespace = self.rollout.client, self.rollout.order.namespace
+        deployment = client.get(ObjectRef("apps/v1", "Deployment", self.deployment, namespace))
+        if deployment is None:
+            return True
+        annotations = (deployment["spec"]["template"].get("metadata") or {}).get("annotations") or {}
+        return bool(annotations.get(CA_HASH_ANNOTATION) == sha256_hex(self.trust))
 
     @property
     def _service_is_recreated(self) -> bool:
