@@ -1,13 +1,16 @@
-"""Tells automations and other listeners that a run is about to wait for a person: `osok.gate.waiting`.
+"""Tells automations and other listeners that a run waits for a person: `osok.gate.waiting`.
 
-Nobody else has to be told for people to be reminded: that automation listens to Prefect's own
-`prefect.flow-run.Suspended`. This event adds what is asked, for whoever wants to act on it.
+People are reminded without it: that automation listens to Prefect's own `prefect.flow-run.Suspended`. This
+event adds what is asked. Sent after the suspension, as `announced` does, it also tells the automation that
+looks for lost runs that a heartbeat sent in between was the last one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from prefect.events import emit_event
+from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,14 +29,24 @@ class GateWaitingPayload(BaseModel):
     patience_seconds: int = Field(description="After this long without an answer the run ends")
 
 
-def announce_waiting(digest: str, clusters: Sequence[str], patience: timedelta) -> None:
-    """Emit the event for the present flow run; call it once per try, before the run is suspended.
+@contextmanager
+def announced(digest: str, clusters: Sequence[str], patience: timedelta) -> Iterator[None]:
+    """Put it around `suspend_flow_run`: the event is sent when the run is suspended, and not when it goes on.
 
     Args:
         digest: SHA-256 of what is shown at the gate.
         clusters: The clusters that the decision is about.
         patience: How long the gate waits.
     """
+    try:
+        yield
+    except Pause:
+        announce_waiting(digest, clusters, patience)
+        raise
+
+
+def announce_waiting(digest: str, clusters: Sequence[str], patience: timedelta) -> None:
+    """Emit the event for the present flow run; once per try, after the run is suspended where that can be."""
     payload = GateWaitingPayload(
         flow=flow_run.flow_name or "",
         digest=digest,
@@ -44,4 +57,8 @@ def announce_waiting(digest: str, clusters: Sequence[str], patience: timedelta) 
         "prefect.resource.id": f"prefect.flow-run.{flow_run.id}",
         "prefect.resource.name": flow_run.name or "",
     }
-    emit_event(GATE_WAITING, resource, payload=payload.model_dump(mode="json"))
+    # Prefect leaves out the tags of a run that is the event's own resource, and automations look for them.
+    related = [
+        {"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in flow_run.tags
+    ]
+    emit_event(GATE_WAITING, resource, related=related, payload=payload.model_dump(mode="json"))

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from uuid import UUID, uuid4
 
 import pytest
 import yaml
-from prefect import flow
+from prefect import flow, tags
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun
 from prefect.events.schemas.automations import Automation, AutomationCore
+from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.states import Running, Suspended
 from pytest_httpserver import HTTPServer
@@ -23,7 +25,7 @@ from werkzeug import Request, Response
 
 from deployments.automations.__main__ import main
 from deployments.automations.files import SHIPPED, AutomationFile, read_files
-from tasks.certificates.waiting import announce_waiting
+from tasks.certificates.waiting import announced
 from tasks.core.errors import InputError
 from tasks.core.events import DriftFoundPayload, EventName
 from tasks.core.manifests import sha256_hex
@@ -145,9 +147,10 @@ def _send(
     client.request("POST", "/events", json=[body])
 
 
-def events_named(client: SyncPrefectClient, event: str) -> list[dict[str, Any]]:
-    wanted = {"filter": {"event": {"name": [event]}}}
-    found: list[dict[str, Any]] = client.request("POST", "/events/filter", json=wanted).json()["events"]
+def gate_events(client: SyncPrefectClient, run_id: str) -> list[dict[str, Any]]:
+    wanted = {"event": {"name": ["osok.gate.waiting"]}, "resource": {"id": [f"prefect.flow-run.{run_id}"]}}
+    answer = client.request("POST", "/events/filter", json={"filter": wanted}).json()
+    found: list[dict[str, Any]] = answer["events"]
     return found
 
 
@@ -363,6 +366,8 @@ def test_silence_is_a_crash_for_a_running_run_and_a_waiting_gate_for_a_suspended
     for run in (waiting, lost):
         heartbeat(server, run)
     server.set_flow_run_state(waiting.id, Suspended())
+    heartbeat(server, waiting)  # from a process that has not ended yet
+    _send(server, "osok.gate.waiting", {"prefect.resource.id": f"prefect.flow-run.{waiting.id}"}, {})
 
     eventually(lambda: state_of(server, lost.id) == "Crashed" and bool(received.messages))
 
@@ -371,17 +376,21 @@ def test_silence_is_a_crash_for_a_running_run_and_a_waiting_gate_for_a_suspended
     assert f"/runs/flow-run/{waiting.id}" in received.messages[0]["body"]
 
 
-def test_a_gate_can_say_what_it_waits_for(server: SyncPrefectClient) -> None:
+def test_a_gate_says_what_it_waits_for_once_it_is_suspended(server: SyncPrefectClient) -> None:
     @flow(name="gate-probe")
     def at_the_gate() -> str:
-        announce_waiting("ab12", ["fra-1", "zrh-1"], timedelta(hours=23))
+        with announced("ef56", ["fra-1"], timedelta(hours=23)):
+            """A gate whose answer is there: nobody waits."""
+        with suppress(Pause), announced("ab12", ["fra-1", "zrh-1"], timedelta(hours=23)):
+            raise Pause
         return str(flow_run.id)
 
-    run_id = at_the_gate()
-    eventually(lambda: bool(events_named(server, "osok.gate.waiting")))
+    with tags("osok-fleet"):
+        run_id = at_the_gate()
+    eventually(lambda: bool(gate_events(server, run_id)))
 
-    (event,) = events_named(server, "osok.gate.waiting")
-    assert event["resource"]["prefect.resource.id"] == f"prefect.flow-run.{run_id}"
+    (event,) = gate_events(server, run_id)
+    assert "prefect.tag.osok-fleet" in [each["prefect.resource.id"] for each in event["related"]]
     assert event["payload"] == {
         "schema_version": 1,
         "flow": "gate-probe",
