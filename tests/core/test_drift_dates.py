@@ -19,6 +19,7 @@ from tasks.core.drift.certificates import (
     check_dates,
 )
 from tasks.core.drift.expectation import Limits
+from tasks.core.drift.items import DriftKind
 from tasks.core.manifests import Manifest, ObjectRef
 from tests.core.certificates.workshop import (
     DAY,
@@ -162,3 +163,28 @@ def test_the_two_names_of_olm_0_20_are_enough_for_its_own_certificate() -> None:
     ]
 
     assert found == [[], ["/data/tls.crt"]]
+
+
+def test_cert_managers_claim_is_contested_and_names_who_made_it() -> None:
+    """Two writers of one caBundle: OLM and cert-manager's cainjector."""
+    name = "cert-manager.io/inject-ca-from"
+    fields: Manifest = {"f:metadata": {"f:annotations": {f"f:{name}": {}}}}
+    live: Manifest = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {
+            "name": "mesh",
+            "annotations": {name: "a/b"},
+            "managedFields": [{"manager": "helm", "operation": "Update", "fieldsV1": fields}],
+        },
+    }
+    seen = view(leaf(300))
+    subject = "ValidatingWebhookConfiguration mesh"
+    claimed = replace(seen.state, annotated={subject: f"{name}: a/b"})
+
+    (item,) = check_certificate(replace(seen, state=claimed, webhooks={subject: live}))
+
+    assert item.kind is DriftKind.CONTESTED
+    assert item.field == "/metadata/annotations/cert-manager.io~1inject-ca-from"
+    assert item.owner is not None
+    assert item.owner.manager == "helm"

@@ -141,7 +141,10 @@ def test_a_cluster_out_of_reach_is_told_apart_and_ends_the_run_as_not_verified(
     }
     KubernetesCluster.model_validate(dark).save("dark", overwrite=True)
 
-    state = run_here(installed_world, clusters=[bench.name, "dark"])
+    try:
+        state = run_here(installed_world, clusters=[bench.name, "dark"])
+    finally:
+        KubernetesCluster.delete("dark")
 
     assert (state.name, state.type.value) == ("NotVerified", "FAILED")
     fleet = FleetVerification.model_validate(document(prefect_server, "fleet-status"))
