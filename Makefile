@@ -10,6 +10,7 @@ export UV_PYTHON_DOWNLOADS := never
 CLUSTERS ?= 1
 OLM ?= 0.46.0
 WORKERS ?= 2
+OSOK_FLEET_HOME ?= $(CURDIR)
 
 help:  ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,8 +30,8 @@ setup: .venv/.synced  ## Install uv and the locked dependencies into this folder
 programs: setup  ## Build the control plane's programs (cached outside the checkout)
 	$(RUN) python -m deployments.rehearsal.programs
 
-rehearsal: setup  ## Install the operator on an embedded control plane through Prefect (KEEP=1, CLUSTERS=N, OLM=0.20.0)
-	$(RUN) python -m deployments.rehearsal --clusters $(CLUSTERS) --olm $(OLM) $(if $(KEEP),--keep)
+rehearsal: setup  ## Install the operator on an embedded control plane through Prefect (KEEP=1, CLUSTERS=N, OLM=0.20.0, AUTHORITY=OCI)
+	$(RUN) python -m deployments.rehearsal --clusters $(CLUSTERS) --olm $(OLM) $(if $(AUTHORITY),--authority $(AUTHORITY)) $(if $(KEEP),--keep)
 
 test: setup  ## All tests, in WORKERS=2 processes; builds the control plane's programs when they are not cached
 	$(RUN) python -m deployments.rehearsal.programs
@@ -52,7 +53,11 @@ deploy: setup  ## Create work pool, block types and deployments on the server of
 	$(RUN) prefect block register --module blocks.container_registry
 	$(RUN) prefect block register --module blocks.certificate_authority
 	$(RUN) prefect block register --module blocks.oci_tenancy
-	OSOK_FLEET_HOME="$(CURDIR)" $(RUN) prefect --no-prompt deploy --all
+	$(RUN) prefect block register --module blocks.cluster_fleet
+	OSOK_FLEET_HOME="$(OSOK_FLEET_HOME)" $(RUN) prefect --no-prompt deploy --all
+
+automations: setup  ## Install the automations on the server of PREFECT_API_URL (NOTIFY=slack-webhook/ops)
+	$(RUN) python -m deployments.automations $(if $(NOTIFY),--notify $(NOTIFY)) $(ARGS)
 
 format: setup  ## Format and fix what can be fixed safely
 	$(RUN) ruff format
@@ -61,4 +66,4 @@ format: setup  ## Format and fix what can be fixed safely
 clean:  ## Remove what the targets made in this folder
 	rm -rf .venv $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage*
 
-.PHONY: help setup programs rehearsal test test-core check deploy format clean
+.PHONY: help setup programs rehearsal test test-core check deploy automations format clean

@@ -55,8 +55,8 @@ def check_prerequisites(
     tenancies: TenancyNames,
     needs: PrerequisiteNeeds,
     clusters: ClusterNames = [],  # noqa: B006 - Prefect's form shows it, and nothing changes it
-    cluster_needs: ClusterNeeds = ClusterNeeds(),  # noqa: B008 - a frozen model
-    choice: PrerequisiteChoice = PrerequisiteChoice(),  # noqa: B008 - a frozen model
+    cluster_needs: ClusterNeeds = ClusterNeeds(),
+    choice: PrerequisiteChoice = PrerequisiteChoice(),
 ) -> tuple[Report, ...]:
     """Read vault, key, authority, certificate and policies of each tenancy, and the Secrets of each cluster.
 

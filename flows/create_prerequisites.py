@@ -36,7 +36,7 @@ Patience = Annotated[
 def create_prerequisites(
     tenancy: str,
     needs: PrerequisiteNeeds,
-    wishes: CreationWishes = CreationWishes(),  # noqa: B008 - a frozen model
+    wishes: CreationWishes = CreationWishes(),
     patience: Patience = timedelta(hours=12),
     unknown: UnknownFindings = UnknownFindings.REFUSE,
 ) -> None:

@@ -38,7 +38,7 @@ _THREADS: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=24)
 def discover_fleet(
     fleet: FleetName,
     tenancies: TenancyNames,
-    scope: DiscoveryScope = DiscoveryScope(),  # noqa: B008 - a frozen model
+    scope: DiscoveryScope = DiscoveryScope(),
     endpoint: DiscoveredEndpoint = OkeEndpoint.AUTO,
     mode: DiscoveryMode = DiscoveryMode.REPORT,
 ) -> Discovery:

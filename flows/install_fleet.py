@@ -68,9 +68,9 @@ def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of th
     certificate: CertificateChoice = CertificateChoice(),
     metrics_server: MetricsServerChoice = MetricsServerChoice(),
     deadlines: Deadlines = Deadlines(),
-    prerequisites: FleetPrerequisites = FleetPrerequisites(),  # noqa: B008 - a frozen model
-    fleet: FleetChoice = FleetChoice(),  # noqa: B008 - as above
-    rollout: RolloutChoice = RolloutChoice(),  # noqa: B008 - as above
+    prerequisites: FleetPrerequisites = FleetPrerequisites(),
+    fleet: FleetChoice = FleetChoice(),
+    rollout: RolloutChoice = RolloutChoice(),
 ) -> State[None] | None:
     """Install OLM, the operator and optionally the metrics server, and prove that its webhooks answer.
 

@@ -51,7 +51,7 @@ def verify_fleet(
     operator: OperatorChoice = OperatorChoice(),
     olm: OlmRelease = OlmRelease(),
     metrics_server: MetricsServerChoice = MetricsServerChoice(),
-    choice: VerificationChoice = VerificationChoice(),  # noqa: B008 - a frozen model
+    choice: VerificationChoice = VerificationChoice(),
 ) -> State[None]:
     """Compare clusters with what install-fleet makes of the same parameters. Nothing is changed.
 

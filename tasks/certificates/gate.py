@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 
 from tasks.certificates.form_text import form_text
 from tasks.certificates.signing import Decision
+from tasks.certificates.waiting import announced
 from tasks.core.certificate_orders import PendingRequest, Shown, wave_digest
 from tasks.core.errors import DecisionError, InputError
 
@@ -135,7 +136,8 @@ def _ask(requests: list[PendingRequest], patience: timedelta, question: Question
         )
         # A run that starts again finds the answers that it refused under their keys, and refuses them again.
         key = f"{_key_prefix()}{digest[:16]}" + (f"-{number}" if number > 1 else "")
-        answer = _wait_for_answer(question.form, form_text(requests, digest, complaint), key, patience)
+        with announced(digest, [request.cluster for request in requests], patience):
+            answer = _wait_for_answer(question.form, form_text(requests, digest, complaint), key, patience)
         complaint = question.review(answer)
         if not complaint or number == _ASKED_AT_MOST:
             return answer

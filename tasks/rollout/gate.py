@@ -13,6 +13,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field, ValidationError
 
+from tasks.certificates.waiting import announced
 from tasks.core.errors import DecisionError
 from tasks.core.rollout.plans import PlannedWave, named
 
@@ -74,11 +75,12 @@ def ask_to_begin(wave: PlannedWave, digest: str, shown: str, patience: timedelta
     )
     key = f"wave-{_run_count()}-{digest[:_SHORT]}-{wave.name}"
     try:
-        return suspend_flow_run(
-            wait_for_input=WaveDecision.with_initial_data(description=form),
-            timeout=int(patience.total_seconds()),
-            key=key,
-        )
+        with announced(digest, wave.clusters, patience):
+            return suspend_flow_run(
+                wait_for_input=WaveDecision.with_initial_data(description=form),
+                timeout=int(patience.total_seconds()),
+                key=key,
+            )
     except ValidationError as error:
         # Somebody set the run's state by hand: Prefect then fills the model from nothing.
         raise DecisionError(
