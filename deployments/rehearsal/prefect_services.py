@@ -93,13 +93,15 @@ class PrefectServices:
         self._worker = self._start("prefect-worker", arguments, folders)
 
     def deploy(self) -> None:
-        """Create the work pool and every deployment of prefect.yaml, as `make deploy` does.
+        """Create the work pool and every deployment of prefect.yaml, as `make deploy` does; schedules rest.
 
         Raises:
             ProgramError: Prefect refused; the message holds what it said.
         """
         self.run("work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
         self.run("--no-prompt", "deploy", "--all")
+        # A run at the full hour, with the parameters of production, would find no network.
+        self.run("--no-prompt", "deployment", "schedule", "pause", "--all")
 
     def run(self, *arguments: str) -> str:
         """Run the prefect command line against this server and return what it printed.

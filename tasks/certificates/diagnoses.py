@@ -17,7 +17,8 @@ from tasks.core.certificates.findings import (
     Repair,
     Severity,
 )
-from tasks.core.certificates.secret_diagnosis import OLM_SELF_SIGNED, entry, severity_now
+from tasks.core.certificates.olm import is_made_by_olm
+from tasks.core.certificates.secret_diagnosis import entry, severity_now
 from tasks.core.markdown import bullets, escaped, table
 
 _SAFE = "Run diagnose-certificate with mode REPAIR_SAFE."
@@ -181,9 +182,8 @@ def _foreign_issuer(
     leaf = secret.leaf if secret else None
     if secret is None or leaf is None or state.issued or issuer_in(authorities, leaf):
         return
-    overwritten = OLM_SELF_SIGNED in leaf.issuer
     yield CertificateFinding(
-        CertificateCase.SECRET_OVERWRITTEN if overwritten else CertificateCase.WRONG_CERTIFICATE,
+        CertificateCase.SECRET_OVERWRITTEN if is_made_by_olm(leaf) else CertificateCase.WRONG_CERTIFICATE,
         severity_now(state),
         entry(secret, "tls.crt"),
         f"a certificate by `{authorities[0].subject}`",

@@ -26,9 +26,8 @@ from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.cluster_requests import RequestState, issued_certificate, state_of
 from tasks.core.certificates.findings import CertificateState, CertManager, EndpointFact, WebhookFact
 from tasks.core.certificates.names import WebhookTarget
-from tasks.core.certificates.olm import predict_olm, secret_entry
+from tasks.core.certificates.olm import is_made_by_olm, predict_olm, secret_entry
 from tasks.core.certificates.reading import read_certificates
-from tasks.core.certificates.secret_diagnosis import OLM_SELF_SIGNED
 from tasks.core.certificates.webhook_secrets import SecretFacts, read_webhook_secret
 from tasks.core.errors import PrerequisiteError
 from tasks.core.installation import NOT_COPIED
@@ -138,7 +137,7 @@ def _expected_target(order: CertificateOrder, secret: SecretFacts | None, issued
     """
     target = order.plan.target
     leaf = secret.leaf if secret else None
-    by_olm = leaf is not None and OLM_SELF_SIGNED in leaf.issuer and not issued
+    by_olm = is_made_by_olm(leaf) and not issued
     return WebhookTarget(target.namespace, target.services[:1]) if by_olm else target
 
 

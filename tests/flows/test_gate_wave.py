@@ -19,18 +19,16 @@ from deployments.rehearsal.programs import Programs
 from deployments.rehearsal.world import start_anywhere
 from tasks.certificates.wave import CertificateWave
 from tasks.clients.cluster import ClusterClient
-from tasks.clients.polling import deadline_after, wait_for
 from tasks.connections import load_block, open_cluster
 from tasks.core.errors import DecisionError, FleetError
 from tasks.core.manifests import ObjectRef
 from tasks.core.settings import CertificateChoice
 from tasks.target import Target, who_am_i
+from tests.support.bare_clusters import make_namespace, tell_olm_version
 from tests.support.certificates import deny, requests_of, write_authority
-from tests.support.gates import PATIENCE, PROFILE, OwnRun, own_run
+from tests.support.gates import PROFILE, OwnRun, own_run
 
 pytestmark = pytest.mark.cluster
-
-CSV_API, CSV_KIND = "operators.coreos.com/v1alpha1", "ClusterServiceVersion"
 
 
 @flow(name="gate-of-two", persist_result=True)
@@ -110,34 +108,6 @@ def pair(
         make_namespace(control_plane.client(), namespace)
     one, other = (control_plane.client() for control_plane in two_control_planes)
     return Pair(prefect_server, one, other, namespace)
-
-
-def tell_olm_version(client: ClusterClient) -> None:
-    """Make the object in which OLM tells its version: publishing asks which of OLM's rules hold."""
-    group, version = CSV_API.split("/")
-    ref = ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"clusterserviceversions.{group}")
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    spec = {
-        "group": group,
-        "scope": "Namespaced",
-        "names": {"kind": CSV_KIND, "plural": "clusterserviceversions", "singular": "clusterserviceversion"},
-        "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
-    }
-    client.create(
-        {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name}, "spec": spec}
-    )
-    wait_for(
-        lambda: client.read_path(f"/apis/{CSV_API}/clusterserviceversions"),
-        lambda served: served is not None,
-        deadline_after(PATIENCE),
-    )
-    make_namespace(client, "olm")
-    metadata = {"name": "packageserver", "namespace": "olm", "labels": {"olm.version": "v0.46.0"}}
-    client.create({"apiVersion": CSV_API, "kind": CSV_KIND, "metadata": metadata, "spec": {}})
-
-
-def make_namespace(client: ClusterClient, name: str) -> None:
-    client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
 
 def test_one_approval_serves_both_clusters(pair: Pair) -> None:

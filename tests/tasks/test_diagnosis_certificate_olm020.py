@@ -8,6 +8,7 @@ import pytest
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.world import World
 from tasks.certificates.diagnoses import ClusterDiagnosis, Verdict, findings_of
+from tasks.certificates.observing import read_certificate_state
 from tasks.certificates.repairing import Repairing
 from tasks.clients.polling import deadline_after
 from tasks.core.certificates.findings import CertificateCase as Case
@@ -52,6 +53,13 @@ def lasting_bench(installed_world: World) -> Iterator[Bench]:
 def bench(lasting_bench: Bench) -> Bench:
     lasting_bench.serve_ours()
     return lasting_bench
+
+
+def test_what_olm_installs_by_itself_is_sound(installed_world: World) -> None:
+    """Its certificate names one Service, and its CA has no common name."""
+    observed = read_certificate_state(installed_world.clusters[0].control_plane.client(), PROFILE, NAMESPACE)
+
+    assert findings_of(observed) == ()
 
 
 def repaired(bench: Bench) -> ClusterDiagnosis:

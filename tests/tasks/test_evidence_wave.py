@@ -32,7 +32,7 @@ from tasks.core.evidence import EvidenceEvent, EvidenceRecord, read_records
 from tasks.core.manifests import ObjectRef
 from tasks.core.settings import CertificateChoice
 from tasks.target import Target, who_am_i
-from tests.flows.test_gate_wave import make_namespace, tell_olm_version
+from tests.support.bare_clusters import make_namespace, tell_olm_version
 from tests.support.certificates import requests_of, write_authority
 from tests.support.gates import PROFILE, OwnRun, own_run
 

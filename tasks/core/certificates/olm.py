@@ -33,8 +33,19 @@ CA_KEY = "olmCAKey"
 TLS_TYPE = "kubernetes.io/tls"
 MINIMUM_FRESHNESS = timedelta(hours=24)
 
+_SELF_SIGNED = "CN=olm-selfsigned-"
+_ORGANIZATION = "O=Red Hat, Inc."
 _FIRST_STUDIED = Version("0.20.0")
 _FIRST_THAT_VERIFIES = Version("0.29.0")
+
+
+def is_made_by_olm(leaf: Certificate | None) -> bool:
+    """Whether OLM issued a certificate, as far as its issuer's name tells.
+
+    OLM makes a CA for each install. Its common name starts with `olm-selfsigned-`; before 0.29.0 it has the
+    organization alone (certs.go).
+    """
+    return leaf is not None and (_SELF_SIGNED in leaf.issuer or leaf.issuer == _ORGANIZATION)
 
 
 class OlmAction(StrEnum):

@@ -12,15 +12,12 @@ from tasks.core.certificates.findings import (
     Severity,
 )
 from tasks.core.certificates.names import server_name
-from tasks.core.certificates.olm import CA_KEY, OlmAction, OlmReason
+from tasks.core.certificates.olm import CA_KEY, OlmAction, OlmReason, is_made_by_olm
 from tasks.core.certificates.pem import PemProblem, decode_blocks, find_problems
 from tasks.core.certificates.profiles import missing_names
 from tasks.core.certificates.reading import read_certificates
 from tasks.core.certificates.verification import Verdict, explain_not_current, verify_for_api_server
 from tasks.core.certificates.webhook_secrets import SecretFacts
-
-OLM_SELF_SIGNED = "CN=olm-selfsigned-"
-"""How the common name of the CA starts that OLM makes for each install."""
 
 _HIDING = frozenset(
     {
@@ -167,9 +164,8 @@ def _identity_findings(
     issued = next(iter(read_certificates(state.issued)), None)
     if issued is None or issued.der == leaf.der:
         return
-    overwritten = OLM_SELF_SIGNED in leaf.issuer
     yield CertificateFinding(
-        CertificateCase.SECRET_OVERWRITTEN if overwritten else CertificateCase.WRONG_CERTIFICATE,
+        CertificateCase.SECRET_OVERWRITTEN if is_made_by_olm(leaf) else CertificateCase.WRONG_CERTIFICATE,
         severity_now(state),
         entry(secret, "tls.crt"),
         f"the issued certificate {issued.serial} by `{issued.issuer}`",

@@ -11,7 +11,7 @@ from tasks.core.certificates.bundles import issuer_in
 from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.diagnosis import diagnose
 from tasks.core.certificates.findings import CertificateCase, CertificateFinding, CertificateState, Severity
-from tasks.core.certificates.olm import MINIMUM_FRESHNESS, OlmReason, OlmRule, rule_of
+from tasks.core.certificates.olm import MINIMUM_FRESHNESS, OlmReason, OlmRule, is_made_by_olm, rule_of
 from tasks.core.certificates.reading import read_certificates
 from tasks.core.certificates.renewal import (
     MilestoneKind,
@@ -20,14 +20,13 @@ from tasks.core.certificates.renewal import (
     milestones,
     plan_renewal,
 )
-from tasks.core.certificates.secret_diagnosis import OLM_SELF_SIGNED, verdicts
+from tasks.core.certificates.secret_diagnosis import verdicts
 from tasks.core.drift.expectation import Limits
 from tasks.core.drift.items import DATA, DriftItem, DriftKind, DriftSeverity
 from tasks.core.drift.owners import owner_of
 from tasks.core.manifests import Manifest, ObjectRef, ref_of
 
 CERTIFICATE_FIELD, KEY_FIELD, TRUST_FIELD = "/data/tls.crt", "/data/tls.key", "/data/olmCAKey"
-_OLM_ORGANISATION = "O=Red Hat, Inc."
 _LABEL_FIELD = "/metadata/labels/olm.managed"
 _ROTATION_FIELD = "/status/certsRotateAt"
 
@@ -97,11 +96,6 @@ class CertificateView:
     def kept_by_olm(self) -> bool:
         """Whether OLM makes a new one in time by itself."""
         return self.made_by_olm and rule_of(self.olm_version) is OlmRule.VERIFICATION
-
-
-def is_made_by_olm(leaf: Certificate | None) -> bool:
-    """Whether OLM issued it; before 0.29.0 its CA has an organisation and no common name (certs.go)."""
-    return leaf is not None and (OLM_SELF_SIGNED in leaf.issuer or leaf.issuer == _OLM_ORGANISATION)
 
 
 def check_certificate(view: CertificateView) -> Iterator[DriftItem]:

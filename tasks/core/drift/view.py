@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from tasks.core.certificates.cluster_requests import RequestState, issued_certificate, state_of
 from tasks.core.certificates.findings import CertificateState, WebhookFact
 from tasks.core.certificates.names import WebhookTarget
-from tasks.core.certificates.olm import predict_olm, rotation_date
+from tasks.core.certificates.olm import is_made_by_olm, predict_olm, rotation_date
 from tasks.core.certificates.webhook_secrets import SecretFacts
-from tasks.core.drift.certificates import CertificateView, is_made_by_olm
+from tasks.core.drift.certificates import CertificateView
 from tasks.core.drift.expectation import CSV_KIND, Expectation
 from tasks.core.drift.observation import ClusterObservation
 from tasks.core.drift.webhooks import KINDS
