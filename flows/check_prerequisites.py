@@ -27,6 +27,7 @@ from tasks.prerequisites.clusters import (
     check_operator_credentials,
     check_operator_surroundings,
 )
+from tasks.prerequisites.images import ImageQuestions, check_images
 from tasks.prerequisites.reading import report_on, start_reading
 from tasks.prerequisites.reporting import publish_reports
 
@@ -80,8 +81,10 @@ def check_prerequisites(
         return ()
     until = datetime.now(UTC) + choice.deadline
     pending = start_reading([load_block(OciTenancy, name) for name in tenancies], needs, until)
+    questions = ImageQuestions(until)
     looked_at = [
-        start_cluster(load_block(KubernetesCluster, name), cluster_needs, needs) for name in clusters
+        start_cluster(load_block(KubernetesCluster, name), cluster_needs, needs, questions)
+        for name in clusters
     ]
     reports = (
         *(report_on(item.tenancy, item.collect(), needs) for item in pending),
@@ -102,9 +105,12 @@ class PendingCluster:
 
 
 def start_cluster(
-    cluster: KubernetesCluster, cluster_needs: ClusterNeeds, needs: PrerequisiteNeeds
+    cluster: KubernetesCluster,
+    cluster_needs: ClusterNeeds,
+    needs: PrerequisiteNeeds,
+    questions: ImageQuestions,
 ) -> PendingCluster:
-    """Submit all looks into a cluster."""
+    """Submit all looks into a cluster. The questions are one object for all clusters of a run."""
     return PendingCluster(
         cluster_name(cluster),
         cluster_needs.namespace,
@@ -112,6 +118,7 @@ def start_cluster(
             check_operator_credentials.submit(cluster, cluster_needs),
             check_operator_surroundings.submit(cluster, cluster_needs),
             check_gateway_certificate.submit(cluster, needs.gateway),
+            check_images.submit(cluster, cluster_needs, questions),
         ),
     )
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from tasks.clients.registry.access import BasicCredentials, RegistryAccess, TokenCredentials
 from tasks.clients.registry.challenges import Challenge, pull_scope, read_challenges, trusted_realm
-from tasks.clients.registry.errors import RegistryContentError, error_from_answer
+from tasks.clients.registry.errors import RegistryContentError, RegistryDigestError, error_from_answer
 from tasks.clients.registry.manifests import (
     ACCEPT,
     MAX_MANIFEST_BYTES,
@@ -126,7 +126,7 @@ class RegistryClient:
         announced = answer.headers.get("docker-content-digest", digest)
         expected = target if ":" in target else announced
         if digest != expected:
-            raise RegistryContentError(attempted, subject, f"a manifest with {expected}"[:120], digest)
+            raise RegistryDigestError(attempted, subject, f"a manifest with {expected}"[:120], digest)
         return read_stored_manifest(answer.body, answer.headers.get("content-type", ""), digest, subject)
 
     def _blob(self, reference: ImageReference, layer: Descriptor, deadline: Deadline) -> bytes:

@@ -21,6 +21,10 @@ class RegistryContentError(RegistryError):
     """The bytes are not what their digest, size or media type says."""
 
 
+class RegistryDigestError(RegistryContentError):
+    """The bytes have another digest than the one that was asked for or announced."""
+
+
 def error_from_answer(
     answer: Answer, attempted: str, subject: str, credentials: Credentials
 ) -> RegistryError:

@@ -4,9 +4,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tasks.core.errors import InputError
 from tasks.core.prerequisites.credentials import CONFIG_SECRET, OperatorIdentity
+from tasks.core.references import parse_reference
 
 _HOSTS = Field(min_length=1, description="Host names that clients use for the ingress gateway.")
 _NAME_OR_OCID = "name in the block's compartment, or OCID"
@@ -84,6 +86,31 @@ class PrerequisiteNeeds(_Settings):
     )
 
 
+class ImageNeeds(_Settings):
+    """The images that the cluster's nodes will pull, and what they log in with (R5, R6)."""
+
+    references: list[str] = Field(
+        default_factory=list,
+        description="Images of the bundle and of the pinned components, best by digest. Empty: not checked, "
+        "and the report says so.",
+    )
+    pull_secret: str = Field(
+        default="",
+        description="Image pull Secret in the operator's namespace that the pods will use. Empty: none, the "
+        "nodes pull anonymously.",
+    )
+
+    @field_validator("references")
+    @classmethod
+    def _are_references(cls, values: list[str]) -> list[str]:
+        try:
+            for value in values:
+                parse_reference(value)
+        except InputError as error:
+            raise ValueError(f"{error}") from None
+        return values
+
+
 class ClusterNeeds(_Settings):
     """What is looked at in each cluster."""
 
@@ -96,6 +123,9 @@ class ClusterNeeds(_Settings):
     config_secret: str = Field(
         default=CONFIG_SECRET,
         description="Name of the Secret with useinstanceprincipal, as the bundle brings it.",
+    )
+    images: ImageNeeds = Field(
+        default=ImageNeeds(), description="Images that have to be within the nodes' reach (R5, R6)."
     )
 
 
