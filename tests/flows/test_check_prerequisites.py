@@ -10,6 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from prefect.client.orchestration import SyncPrefectClient
 from pydantic import ValidationError
 
+from blocks.kubernetes_cluster import KubernetesCluster
+from deployments.rehearsal.control_plane import ControlPlane
+from deployments.rehearsal.releases import ReleaseServer, RepositoryName
 from deployments.rehearsal.tenancy.faults import Fault, FaultKind
 from deployments.rehearsal.tenancy.seeding import HOSTS, Seed, seed
 from deployments.rehearsal.tenancy.server import TenancyServer
@@ -19,12 +22,15 @@ from flows.check_prerequisites import check_prerequisites
 from tasks.core.errors import PrerequisiteError
 from tasks.core.prerequisites.findings import Report, Status
 from tasks.core.prerequisites.settings import (
+    ClusterNeeds,
+    ImageNeeds,
     OciGatewayCertificate,
     PrerequisiteChoice,
     PrerequisiteMode,
     PrerequisiteNeeds,
     UnknownFindings,
 )
+from tests.support.bundle_files import bundle_files
 from tests.support.tenancies import save_tenancy_block
 
 REGION = "eu-frankfurt-1"
@@ -241,6 +247,27 @@ def test_two_tenancies_have_a_report_each(
     reports = check_prerequisites([tenancy, second], NEEDS)
 
     assert [report.subject for report in reports] == ["acme in eu-frankfurt-1", "other in eu-frankfurt-1"]
+
+
+@pytest.mark.cluster
+def test_an_image_that_the_nodes_do_not_get_stops_the_run_and_is_asked_for_once(
+    server: TenancyServer, place: Place, tenancy: str, control_plane: ControlPlane
+) -> None:
+    """R5, R6: two clusters want the same images."""
+    seed(server, place)
+    names = ["images-one", "images-two"]
+    for name in names:
+        block = KubernetesCluster(kubeconfig_file=control_plane.kubeconfig, context="rehearsal")
+        block.save(name, overwrite=True)
+
+    with ReleaseServer(bundle=bundle_files()) as registry:
+        private = registry.image(RepositoryName.PRIVATE)
+        needs = ClusterNeeds(images=ImageNeeds(references=[registry.image(), private]))
+        with pytest.raises(PrerequisiteError, match=f"image {private}: HTTP 401 with no credentials"):
+            check_prerequisites([tenancy], NEEDS, clusters=names, cluster_needs=needs, choice=ACCEPTING)
+
+    asked = [request for request in registry.seen if f"/{RepositoryName.PRIVATE.value}/" in request.path]
+    assert len(asked) == 1
 
 
 def test_skipping_takes_a_reason() -> None:
