@@ -203,14 +203,16 @@ def _content_findings(
     subject = entry(secret, "tls.crt")
     if missing := missing_names(state.target, leaf.dns_names):
         called = any(name in missing for name in state.target.server_names)
-        yield CertificateFinding(
-            CertificateCase.NAMES_MISSING,
-            Severity.BROKEN if called else Severity.WILL_BREAK,
-            subject,
-            f"the names {', '.join(state.target.dns_names)}",
-            f"only {', '.join(leaf.dns_names) or 'no DNS name'}",
-            Repair.ISSUE_NEW_CERTIFICATE,
-        )
+        # OLM before 0.29.0 leaves `.cluster.local` out of its own certificate; the API server calls `.svc`.
+        if called or not is_made_by_olm(leaf):
+            yield CertificateFinding(
+                CertificateCase.NAMES_MISSING,
+                Severity.BROKEN if called else Severity.WILL_BREAK,
+                subject,
+                f"the names {', '.join(state.target.dns_names)}",
+                f"only {', '.join(leaf.dns_names) or 'no DNS name'}",
+                Repair.ISSUE_NEW_CERTIFICATE,
+            )
     if reason := explain_not_current(leaf, state.now):
         case, repair = CertificateCase.LEAF_NOT_CURRENT, Repair.ISSUE_NEW_CERTIFICATE
         yield CertificateFinding(case, Severity.BROKEN, subject, "a current certificate", reason, repair)

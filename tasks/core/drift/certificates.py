@@ -20,7 +20,6 @@ from tasks.core.certificates.renewal import (
     milestones,
     plan_renewal,
 )
-from tasks.core.certificates.secret_diagnosis import verdicts
 from tasks.core.drift.expectation import Limits
 from tasks.core.drift.items import DATA, DriftItem, DriftKind, DriftSeverity
 from tasks.core.drift.owners import owner_of
@@ -101,7 +100,7 @@ class CertificateView:
 def check_certificate(view: CertificateView) -> Iterator[DriftItem]:
     """What the diagnosis finds in Secret, chain and endpoints; caBundles are compared as fields elsewhere."""
     for finding in diagnose(view.state):
-        if finding.case is not CertificateCase.CA_BUNDLE_STALE and not _is_as_olm_makes_it(view, finding):
+        if finding.case is not CertificateCase.CA_BUNDLE_STALE:
             yield _item(view, finding)
     leaf = view.leaf
     if leaf and view.authorities and issuer_in(view.authorities, leaf) is None:
@@ -113,12 +112,6 @@ def check_certificate(view: CertificateView) -> Iterator[DriftItem]:
             (f"a certificate by {names}", f"certificate {leaf.serial} by `{leaf.issuer}`"),
             DriftSeverity.CRITICAL,
         )
-
-
-def _is_as_olm_makes_it(view: CertificateView, finding: CertificateFinding) -> bool:
-    """OLM before 0.29.0 leaves `.cluster.local` out of its own certificate: the API server calls `.svc`."""
-    accepted = all(verdict.valid for _, verdict in verdicts(view.state))
-    return finding.case is CertificateCase.NAMES_MISSING and view.made_by_olm and accepted
 
 
 def calendar_of(view: CertificateView) -> tuple[CalendarEntry, ...]:
