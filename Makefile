@@ -35,7 +35,7 @@ rehearsal: setup  ## Install the operator on an embedded control plane through P
 
 test: setup  ## All tests, in WORKERS=2 processes; builds the control plane's programs when they are not cached
 	$(RUN) python -m deployments.rehearsal.programs
-	$(RUN) pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
+	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
 
 test-core: setup  ## The pure tests, in seconds
 	$(RUN) pytest tests/core $(ARGS)
