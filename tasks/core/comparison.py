@@ -43,7 +43,7 @@ def _compare(desired: Any, live: Any, pointer: str) -> Iterator[Difference]:  # 
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
         for key, value in desired.items():
             if key not in _NEVER_COMPARED or pointer:
-                yield from _compare(value, live.get(key), f"{pointer}/{_escaped(key)}")
+                yield from _compare(value, live.get(key), f"{pointer}/{pointer_segment(key)}")
     elif isinstance(desired, list) and isinstance(live, list):
         yield from _compare_lists(desired, live, pointer)
     elif desired != live:
@@ -54,7 +54,7 @@ def _compare_lists(desired: list[Any], live: list[Any], pointer: str) -> Iterato
     if all(isinstance(item, Mapping) and "name" in item for item in [*desired, *live]):
         by_name = {item["name"]: item for item in live}
         for item in desired:
-            yield from _compare(item, by_name.get(item["name"]), f"{pointer}/{_escaped(item['name'])}")
+            yield from _compare(item, by_name.get(item["name"]), f"{pointer}/{pointer_segment(item['name'])}")
     elif len(desired) != len(live):
         yield Difference(pointer, desired, live)
     else:
@@ -67,7 +67,8 @@ def _is_absent(value: Any) -> bool:  # noqa: ANN401 - JSON data
     return value is None or value in ({}, [])
 
 
-def _escaped(key: object) -> str:
+def pointer_segment(key: object) -> str:
+    """A key as one segment of a JSON pointer (RFC 6901 section 3)."""
     return str(key).replace("~", "~0").replace("/", "~1")
 
 

@@ -1,6 +1,6 @@
 """The webhook's certificate: what is wrong with it, and what ends when (R14, R20–R22)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,6 +20,7 @@ from tasks.core.certificates.renewal import (
     milestones,
     plan_renewal,
 )
+from tasks.core.comparison import pointer_segment
 from tasks.core.drift.expectation import Limits
 from tasks.core.drift.items import DATA, DriftItem, DriftKind, DriftSeverity
 from tasks.core.drift.owners import owner_of
@@ -235,7 +236,7 @@ def _item(view: CertificateView, finding: CertificateFinding) -> DriftItem:
 def _claim(live: Manifest, finding: CertificateFinding, severity: DriftSeverity) -> DriftItem:
     """An annotation by which cert-manager writes a caBundle that OLM writes too."""
     name = finding.found.partition(":")[0]
-    pointer = f"/metadata/annotations/{name.replace('~', '~0').replace('/', '~1')}"
+    pointer = f"/metadata/annotations/{pointer_segment(name)}"
     return DriftItem(
         kind=DriftKind.CONTESTED,
         ref=ref_of(live),
@@ -271,8 +272,3 @@ def _secret_item(
         owner=owner_of(view.secret, pointer) if view.secret is not None and known else None,
         severity=severity,
     )
-
-
-def first_end(calendars: Iterable[CalendarEntry]) -> CalendarEntry | None:
-    """The first date of a cluster or of a fleet at which something stops working."""
-    return min(calendars, key=lambda entry: entry.at, default=None)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tasks.core.comparison import Difference, differences
+from tasks.core.comparison import Difference, differences, pointer_segment
 from tasks.core.drift.expectation import CRD_KIND
 from tasks.core.drift.items import DriftItem, DriftKind, DriftSeverity
 from tasks.core.drift.owners import owner_of, segments
@@ -93,7 +93,7 @@ def exact_pointer(live: Manifest, pointer: str) -> str:
         if isinstance(value, list):
             names = [each.get("name") if isinstance(each, Mapping) else None for each in value]
             step = names.index(segment) if segment in names else segment
-        parts.append(str(step).replace("~", "~0").replace("/", "~1"))
+        parts.append(pointer_segment(step))
         value = _inside(value, step)
     return "".join(f"/{part}" for part in parts)
 
@@ -137,7 +137,7 @@ def _added(wanted: Any, live: Any, pointer: str) -> Iterable[tuple[str, Any]]:  
     if not isinstance(wanted, Mapping) or not isinstance(live, Mapping):
         return
     for key, value in live.items():
-        place = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+        place = f"{pointer}/{pointer_segment(key)}"
         if key in wanted:
             yield from _added(wanted[key], value, place)
         elif value not in ({}, [], None):
