@@ -20,11 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.requests import request_ref
-from tasks.certificates.staging import STAGING_SECRET
 from tasks.clients.cluster import ClusterClient
 from tasks.connections import open_cluster
 from tasks.core.certificates.cluster_requests import RequestState, is_name_of, state_of
-from tasks.core.certificates.webhook_secrets import read_staging_secret
+from tasks.core.certificates.webhook_secrets import STAGING_SECRET, read_staging_secret
 from tasks.core.errors import CertificateError
 from tasks.core.manifests import ObjectRef, sha256_hex
 from tasks.core.outcomes import StepOutcome

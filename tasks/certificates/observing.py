@@ -3,7 +3,7 @@
 Only public facts leave this module: of the Secret's key nothing is returned but its fingerprint.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,15 +23,20 @@ from tasks.clients.files import read_file
 from tasks.connections import load_block, open_cluster
 from tasks.core.certificate_orders import CertificateOrder
 from tasks.core.certificates.certificate import Certificate
-from tasks.core.certificates.cluster_requests import RequestState, issued_certificate, state_of
-from tasks.core.certificates.findings import CertificateState, CertManager, EndpointFact, WebhookFact
-from tasks.core.certificates.names import WebhookTarget
-from tasks.core.certificates.olm import is_made_by_olm, predict_olm, secret_entry
+from tasks.core.certificates.cluster_requests import RequestState, newest_issued, requests_for, state_of
+from tasks.core.certificates.findings import (
+    CertificateState,
+    CertManager,
+    EndpointFact,
+    WebhookFact,
+    cert_manager_claims,
+)
+from tasks.core.certificates.olm import expected_target, predict_olm, secret_entry
 from tasks.core.certificates.reading import read_certificates
-from tasks.core.certificates.webhook_secrets import SecretFacts, read_webhook_secret
+from tasks.core.certificates.webhook_secrets import read_webhook_secret
 from tasks.core.errors import PrerequisiteError
 from tasks.core.installation import NOT_COPIED
-from tasks.core.manifests import Manifest, ObjectRef
+from tasks.core.manifests import Manifest, ObjectRef, creation_time
 from tasks.core.olm_health import installed_olm_version
 from tasks.core.ownership import MANAGED_BY
 from tasks.core.permissions import PermissionRequest, is_allowed
@@ -41,8 +46,6 @@ from tasks.olm import OLM_NAMESPACE
 from tasks.steps import step
 
 _CSV = ("operators.coreos.com/v1alpha1", "ClusterServiceVersion")
-_CLAIMS = ("inject-ca-from", "inject-ca-from-secret", "inject-apiserver-ca")
-"""Each makes cert-manager's cainjector write the object's caBundle (its documentation, CA Injector)."""
 _LARGEST_PEM = 1024 * 1024
 
 
@@ -88,7 +91,7 @@ def read_certificate_state(
     annotated = _read_annotations(client, profile, webhooks)
     endpoints, unseen = _read_endpoints(client, order)
     facts = read_webhook_secret(secret) if secret else None
-    target = _expected_target(order, facts, issued)
+    target = expected_target(order.plan.target, facts.leaf if facts else None, issued)
     now = datetime.now(UTC)
     state = CertificateState(
         target=target,
@@ -101,7 +104,7 @@ def read_certificate_state(
         request=request,
         annotated=annotated,
         # Nobody is looked for unless there is something to act on.
-        cert_manager=_find_cert_manager(client) if annotated else CertManager.ABSENT,
+        cert_manager=find_cert_manager(client) if annotated else CertManager.ABSENT,
     )
     return ObservedCertificate(state, olm_version, csv_status, unseen)
 
@@ -130,17 +133,6 @@ def read_authority(name: str) -> tuple[Certificate, ...]:
             return signer_for(block).trust
 
 
-def _expected_target(order: CertificateOrder, secret: SecretFacts | None, issued: bytes) -> WebhookTarget:
-    """The Services that the certificate has to name: OLM's own one names the Service that OLM makes alone.
-
-    Whether one of ours should be there instead is known while its request exists.
-    """
-    target = order.plan.target
-    leaf = secret.leaf if secret else None
-    by_olm = is_made_by_olm(leaf) and not issued
-    return WebhookTarget(target.namespace, target.services[:1]) if by_olm else target
-
-
 def _read_olm(client: ClusterClient, profile: OperatorProfile, namespace: str) -> tuple[str, dict[str, str]]:
     version = installed_olm_version(client.list_objects(*_CSV, OLM_NAMESPACE))
     found = client.list_objects(*_CSV, namespace, NOT_COPIED)
@@ -153,7 +145,7 @@ def _read_olm(client: ClusterClient, profile: OperatorProfile, namespace: str) -
             f"no ClusterServiceVersion of {profile.title}" if version else "no OLM",
             "Run install-fleet first.",
         )
-    rotates_at = (max(csvs, key=_created).get("status") or {}).get("certsRotateAt")
+    rotates_at = (max(csvs, key=creation_time).get("status") or {}).get("certsRotateAt")
     return version, {"certsRotateAt": rotates_at} if rotates_at else {}
 
 
@@ -163,15 +155,8 @@ def _read_requests(client: ClusterClient, order: CertificateOrder) -> tuple[Requ
     found = client.list_objects(
         "certificates.k8s.io/v1", "CertificateSigningRequest", label_selector=selector
     )
-    prefix = f"{order.request_base}.{order.namespace}."
-    ours = sorted((one for one in found if one["metadata"]["name"].startswith(prefix)), key=_created)
-    issued = [issued_certificate(one) for one in ours if state_of(one) is RequestState.ISSUED]
-    return (state_of(ours[-1]) if ours else None), (issued[-1] if issued else b"")
-
-
-def _created(manifest: Manifest) -> str:
-    # RFC 3339 in UTC with seconds, so that the order of the texts is the order of the times.
-    return str(manifest["metadata"].get("creationTimestamp", ""))
+    ours = requests_for(found, order.request_base, order.namespace)
+    return (state_of(ours[-1]) if ours else None), newest_issued(ours)
 
 
 def _read_annotations(
@@ -192,22 +177,14 @@ def _read_annotations(
         # On a CRD without conversion webhook there is no caBundle, and cainjector leaves it alone.
         *((str(ref), crd) for ref, crd in crds.items() if crd is not None and _converts_by_webhook(crd)),
     ]
-    return {subject: claim for subject, each in candidates for claim in _claims(each)}
+    return {subject: claim for subject, each in candidates for claim in cert_manager_claims(each)}
 
 
 def _converts_by_webhook(crd: Manifest) -> bool:
     return bool((crd["spec"].get("conversion") or {}).get("strategy") == "Webhook")
 
 
-def _claims(manifest: Manifest) -> Iterator[str]:
-    for name, value in (manifest["metadata"].get("annotations") or {}).items():
-        # Before 0.11 its annotations were in the group certmanager.k8s.io.
-        group, _, key = name.partition("/")
-        if key in _CLAIMS and group in ("cert-manager.io", "certmanager.k8s.io"):
-            yield f"{name}: {value}"
-
-
-def _find_cert_manager(client: ClusterClient) -> CertManager:
+def find_cert_manager(client: ClusterClient) -> CertManager:
     """Whether cert-manager's cainjector is deployed; its chart sets the label under any release name."""
     selector = "app.kubernetes.io/component=cainjector"
     found: list[Any] = client.list_objects("apps/v1", "Deployment", label_selector=selector)
@@ -219,16 +196,23 @@ def _read_endpoints(
     client: ClusterClient, order: CertificateOrder
 ) -> tuple[tuple[EndpointFact, ...], tuple[str, ...]]:
     """What the endpoints present; without the permission they are unseen, which is not the same as silent."""
-    missing = [verb for verb in ("get", "create") if not _may_forward(client, verb, order.namespace)]
-    if missing:
-        verbs = " and ".join(missing)
-        text = f"what the endpoints serve: no permission to {verbs} pods/portforward in {order.namespace}"
-        return (), (text,)
+    if reason := why_endpoints_are_unseen(client, order.namespace):
+        return (), (reason,)
     ready = _ready_addresses(client, order.namespace)
     facts = read_endpoint_facts(client, order.plan.target)
     working = {fact.service for fact in facts if _host(fact) in ready}
     # A pod that starts or ends gets no calls, unless there is no other.
     return tuple(fact for fact in facts if _host(fact) in ready or fact.service not in working), ()
+
+
+def why_endpoints_are_unseen(client: ClusterClient, namespace: str) -> str:
+    """Which permissions are missing to ask the operator's endpoints; empty when they may be asked."""
+    missing = [verb for verb in ("get", "create") if not _may_forward(client, verb, namespace)]
+    if not missing:
+        return ""
+    return (
+        f"what the endpoints serve: no permission to {' and '.join(missing)} pods/portforward in {namespace}"
+    )
 
 
 def _host(fact: EndpointFact) -> str:

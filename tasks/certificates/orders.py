@@ -31,7 +31,7 @@ def order_for(profile: OperatorProfile, namespace: str, choice: CertificateChoic
         namespace=namespace,
         services=profile.service_names,
         secret=profile.certificate_secret,
-        request_base=profile.deployment.removesuffix("-manager"),
+        request_base=profile.request_base,
         key_spec=choice.key_spec,
         validity=choice.validity,
         common_name=choice.common_name,

@@ -11,12 +11,15 @@ from tasks.core.certificate_orders import CertificateOrder
 from tasks.core.certificates.keys import PrivateKey, generate_key
 from tasks.core.certificates.request_policy import RequestExpectation, check_request
 from tasks.core.certificates.requests import build_request
-from tasks.core.certificates.webhook_secrets import StagedKey, build_staging_secret, read_staging_secret
+from tasks.core.certificates.webhook_secrets import (
+    STAGING_SECRET,
+    StagedKey,
+    build_staging_secret,
+    read_staging_secret,
+)
 from tasks.core.errors import CertificateError
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.ownership import MANAGED_BY, is_ours
-
-STAGING_SECRET = "osok-fleet-staging"  # noqa: S105 - the name of a Secret, not a password
 
 
 @dataclass(frozen=True)

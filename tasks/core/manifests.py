@@ -190,6 +190,11 @@ def _objects(documents: list[Any], source: str) -> Iterator[Manifest]:
         yield document
 
 
+def creation_time(manifest: Manifest) -> str:
+    """When an object was made, to sort by: RFC 3339 in UTC with seconds; empty when it is not known."""
+    return str(manifest["metadata"].get("creationTimestamp", ""))
+
+
 def sha256_hex(content: bytes) -> str:
     """The SHA-256 of some bytes in lower-case hexadecimal."""
     return hashlib.sha256(content).hexdigest()

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+from tasks.certificates.observing import find_cert_manager, why_endpoints_are_unseen
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.handshakes import read_endpoint_facts
 from tasks.clients.polling import deadline_after, wait_for
-from tasks.core.certificates.findings import CertManager, EndpointFact
+from tasks.core.certificates.findings import CertManager, EndpointFact, cert_manager_claims
 from tasks.core.certificates.names import WebhookTarget
 from tasks.core.certificates.webhook_secrets import read_webhook_secret
 from tasks.core.drift.choice import LiveChecks
@@ -16,13 +17,11 @@ from tasks.core.drift.observation import ClusterObservation, by_ref
 from tasks.core.drift.reading import Read, plan_reads
 from tasks.core.errors import ClusterIdentityError, ClusterUnavailableError
 from tasks.core.manifests import Manifest, ObjectRef
-from tasks.core.permissions import PermissionRequest, is_allowed
 from tasks.core.verification import Finding
 from tasks.verification import call_webhooks
 
 _PARALLEL = 6
 _PATIENCE = timedelta(seconds=10)
-_CERT_MANAGER = "cert-manager.io/"
 _KUBE_SYSTEM = ObjectRef("v1", "Namespace", "kube-system")
 _SERVED = ("tls.crt", "olmCAKey")
 
@@ -98,33 +97,14 @@ def _look_closer(
     if live_checks is LiveChecks.NONE:
         return (), (), ()
     calls = call_webhooks(client, expected.profile, expected.namespace)
-    missing = [verb for verb in ("get", "create") if not _may_forward(client, verb, expected.namespace)]
-    if missing:
-        verbs = " and ".join(missing)
-        text = f"what the endpoints serve: no permission to {verbs} pods/portforward in {expected.namespace}"
-        return (), calls, (text,)
+    if reason := why_endpoints_are_unseen(client, expected.namespace):
+        return (), calls, (reason,)
     target = WebhookTarget(expected.namespace, expected.profile.service_names)
     return read_endpoint_facts(client, target), calls, ()
 
 
-def _may_forward(client: ClusterClient, verb: str, namespace: str) -> bool:
-    request = PermissionRequest("", "pods", verb, namespace, subresource="portforward")
-    return is_allowed(client.create(request.review()))
-
-
 def _find_cert_manager(client: ClusterClient, found: Iterable[Manifest]) -> CertManager:
     """Nobody is looked for unless there is an annotation to act on."""
-    claimed = any(
-        name.startswith(_CERT_MANAGER)
-        for each in found
-        if each["kind"].endswith("WebhookConfiguration")
-        for name in each["metadata"].get("annotations") or {}
-    )
-    if not claimed:
-        return CertManager.ABSENT
-    selector = "app.kubernetes.io/component=cainjector"
-    runs = any(
-        each["spec"].get("replicas", 1)
-        for each in client.list_objects("apps/v1", "Deployment", label_selector=selector)
-    )
-    return CertManager.PRESENT if runs else CertManager.ABSENT
+    configurations = (each for each in found if each["kind"].endswith("WebhookConfiguration"))
+    claimed = any(claim for each in configurations for claim in cert_manager_claims(each))
+    return find_cert_manager(client) if claimed else CertManager.ABSENT

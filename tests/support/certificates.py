@@ -19,7 +19,7 @@ from kubernetes import client as sdk
 from blocks.certificate_authority import AuthorityKind, CertificateAuthority
 from blocks.kubernetes_cluster import KubernetesCluster
 from deployments.rehearsal.control_plane import ControlPlane
-from tasks.certificates.staging import STAGING_SECRET, Staged, read_staged
+from tasks.certificates.staging import Staged, read_staged
 from tasks.clients.cluster import ClusterClient
 from tasks.core.certificate_orders import CertificateOrder
 from tasks.core.certificates.authorities import AuthorityPlan, create_authority
@@ -30,6 +30,7 @@ from tasks.core.certificates.cluster_requests import (
 )
 from tasks.core.certificates.keys import KeySpec, SigningKey, generate_key
 from tasks.core.certificates.requests import common_name
+from tasks.core.certificates.webhook_secrets import STAGING_SECRET
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.ownership import MANAGED_BY
 from tasks.target import Target, who_am_i

@@ -18,7 +18,6 @@ from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow_sync
 from prefect.logging.handlers import APILogHandler
 
-from tasks.certificates.staging import STAGING_SECRET
 from tasks.certificates.webhooks import read_bundles, write_bundles
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.handshakes import read_endpoint_facts
@@ -26,7 +25,7 @@ from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.names import WebhookTarget
 from tasks.core.certificates.reading import read_certificates
-from tasks.core.certificates.webhook_secrets import read_webhook_secret
+from tasks.core.certificates.webhook_secrets import STAGING_SECRET, read_webhook_secret
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.profiles import built_in_profile
 from tests.support.certificates import requests_of

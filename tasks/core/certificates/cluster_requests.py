@@ -8,7 +8,7 @@ denied, failed or issued (pkg/controller/certificates/cleaner).
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,7 +17,7 @@ from typing import Any
 from tasks.core.certificates.names import is_label
 from tasks.core.certificates.profiles import CertificatePlan
 from tasks.core.errors import CertificateError
-from tasks.core.manifests import Manifest, sha256_hex
+from tasks.core.manifests import Manifest, creation_time, sha256_hex
 
 DEFAULT_SIGNER = "oci.com/osok"
 """Runbook R13: the documented `oci.com` is refused by certificates.k8s.io/v1."""
@@ -87,6 +87,24 @@ def request_name(base: str, namespace: str, request: bytes) -> str:
             "name a certificate signing request", name, f"at most {_NAME_LIMIT} characters", str(len(name))
         )
     return name
+
+
+def requests_for(found: Iterable[Manifest], base: str, namespace: str) -> tuple[Manifest, ...]:
+    """Those among certificate signing requests that bear a name from `request_name`, the newest last."""
+    prefix = f"{base}.{namespace}."
+    return tuple(
+        sorted((one for one in found if one["metadata"]["name"].startswith(prefix)), key=creation_time)
+    )
+
+
+def newest_issued(requests: Sequence[Manifest]) -> bytes:
+    """The certificate that was issued last, PEM; empty without one.
+
+    Args:
+        requests: The newest last.
+    """
+    issued = [issued_certificate(one) for one in requests if state_of(one) is RequestState.ISSUED]
+    return issued[-1] if issued else b""
 
 
 def is_name_of(name: str, request: bytes) -> bool:

@@ -1,6 +1,6 @@
 """The words of a diagnosis: what may be wrong with a webhook's certificate, how bad, and what repairs it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,7 @@ from tasks.core.certificates.names import WebhookTarget
 from tasks.core.certificates.olm import Prediction
 from tasks.core.certificates.pem import redact_keys
 from tasks.core.certificates.webhook_secrets import SecretFacts
+from tasks.core.manifests import Manifest
 
 
 class CertificateCase(StrEnum):
@@ -175,6 +176,20 @@ class CertManager(StrEnum):
 
     ABSENT = "ABSENT"
     PRESENT = "PRESENT"
+
+
+_CLAIMS = ("inject-ca-from", "inject-ca-from-secret", "inject-apiserver-ca")
+"""Each makes cert-manager's cainjector write the object's caBundle (its documentation, CA Injector)."""
+_CERT_MANAGER = ("cert-manager.io", "certmanager.k8s.io")
+"""Before 0.11 its annotations were in the second group."""
+
+
+def cert_manager_claims(manifest: Manifest) -> Iterator[str]:
+    """The annotations of an object by which cert-manager writes its caBundle: `name: value`."""
+    for name, value in (manifest["metadata"].get("annotations") or {}).items():
+        group, _, key = name.partition("/")
+        if key in _CLAIMS and group in _CERT_MANAGER:
+            yield f"{name}: {value}"
 
 
 @dataclass(frozen=True)

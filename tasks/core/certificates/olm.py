@@ -21,6 +21,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from tasks.core.certificates.certificate import Certificate
+from tasks.core.certificates.names import WebhookTarget
 from tasks.core.certificates.pem import decode_blocks
 from tasks.core.certificates.reading import read_certificate
 from tasks.core.certificates.verification import verify_chain
@@ -46,6 +47,19 @@ def is_made_by_olm(leaf: Certificate | None) -> bool:
     organization alone (certs.go).
     """
     return leaf is not None and (_SELF_SIGNED in leaf.issuer or leaf.issuer == _ORGANIZATION)
+
+
+def expected_target(target: WebhookTarget, leaf: Certificate | None, issued: bytes) -> WebhookTarget:
+    """The Services that a served certificate has to name: OLM's own names the one that OLM makes alone.
+
+    Args:
+        target: All Services of the operator, OLM's first.
+        leaf: What is served.
+        issued: The certificate that was issued to a request of ours: while there is one, it should serve.
+    """
+    if is_made_by_olm(leaf) and not issued:
+        return WebhookTarget(target.namespace, target.services[:1])
+    return target
 
 
 class OlmAction(StrEnum):

@@ -27,6 +27,8 @@ from tasks.core.manifests import Manifest, sha256_hex
 CERTIFICATE_ENTRY = "tls.crt"
 KEY_ENTRY = "tls.key"
 REQUEST_ENTRY = "request.pem"
+STAGING_SECRET = "osok-fleet-staging"  # noqa: S105 - the name of a Secret, not a password
+"""Where a key waits for its certificate, in the operator's namespace."""
 # Made by `kubectl apply`: it repeats the data, and so the key.
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 

@@ -13,6 +13,7 @@ from tasks.core.catalogs import (
     render_catalog,
 )
 from tasks.core.certificates.certificate import Certificate
+from tasks.core.certificates.webhook_secrets import STAGING_SECRET
 from tasks.core.installation import Installation
 from tasks.core.manifests import Manifest, ObjectRef, ref_of
 from tasks.core.namespaces import namespace_manifest
@@ -24,7 +25,6 @@ CRD_KIND = "CustomResourceDefinition"
 CSV_KIND = "ClusterServiceVersion"
 _OLM_MOUNTS = frozenset({"/apiserver.local.config/certificates", "/tmp/k8s-webhook-server/serving-certs"})  # noqa: S108 - paths in the operator's container
 """OLM replaces mounts of these paths by its own (pkg/controller/install/certresources.go)."""
-STAGING_SECRET = "osok-fleet-staging"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tasks.core.certificates.webhook_secrets import STAGING_SECRET
 from tasks.core.drift.certificates import (
     CalendarEntry,
     CertificateView,
@@ -9,7 +10,7 @@ from tasks.core.drift.certificates import (
     check_certificate,
     check_dates,
 )
-from tasks.core.drift.expectation import STAGING_SECRET, Expectation, refs_of
+from tasks.core.drift.expectation import Expectation, refs_of
 from tasks.core.drift.health import check_health
 from tasks.core.drift.items import DriftItem, DriftKind, DriftSeverity, worst_first
 from tasks.core.drift.leftovers import check_leftovers, request_calendar

@@ -1,23 +1,18 @@
 """The certificate of an observed cluster, as the diagnosis looks at it."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from tasks.core.certificates.cluster_requests import RequestState, issued_certificate, state_of
-from tasks.core.certificates.findings import CertificateState, WebhookFact
+from tasks.core.certificates.cluster_requests import newest_issued, requests_for
+from tasks.core.certificates.findings import CertificateState, WebhookFact, cert_manager_claims
 from tasks.core.certificates.names import WebhookTarget
-from tasks.core.certificates.olm import is_made_by_olm, predict_olm, rotation_date
-from tasks.core.certificates.webhook_secrets import SecretFacts
+from tasks.core.certificates.olm import expected_target, predict_olm, rotation_date
 from tasks.core.drift.certificates import CertificateView
 from tasks.core.drift.expectation import CSV_KIND, Expectation
 from tasks.core.drift.observation import ClusterObservation
 from tasks.core.drift.webhooks import KINDS
 from tasks.core.manifests import Manifest, ObjectRef, ref_of
 from tasks.core.olm_health import installed_olm_version
-
-_CLAIMS = ("inject-ca-from", "inject-ca-from-secret", "inject-apiserver-ca")
-"""Each makes cert-manager's cainjector write the object's caBundle (its documentation, CA Injector)."""
-_GROUPS = ("cert-manager.io", "certmanager.k8s.io")
 
 
 def view_of(expected: Expectation, seen: ClusterObservation) -> CertificateView | None:
@@ -36,8 +31,9 @@ def view_of(expected: Expectation, seen: ClusterObservation) -> CertificateView 
     )
     rotates_at = rotation_date((csv or {}).get("status") or {})
     webhooks = dict(_webhooks(expected, seen))
-    issued = _issued(requests_of(expected, seen))
-    target = _target(expected, seen.secret, issued)
+    issued = newest_issued(requests_of(expected, seen))
+    all_services = WebhookTarget(expected.namespace, expected.profile.service_names)
+    target = expected_target(all_services, seen.secret.leaf if seen.secret else None, issued)
     status = {"certsRotateAt": rotates_at.isoformat()} if rotates_at else {}
     state = CertificateState(
         target=target,
@@ -64,24 +60,8 @@ def view_of(expected: Expectation, seen: ClusterObservation) -> CertificateView 
 
 def requests_of(expected: Expectation, seen: ClusterObservation) -> tuple[Manifest, ...]:
     """Our requests for this operator, the newest last."""
-    prefix = f"{expected.profile.deployment.removesuffix('-manager')}.{expected.namespace}."
-    found = seen.of_kind(
-        "CertificateSigningRequest", accept=lambda one: one["metadata"]["name"].startswith(prefix)
-    )
-    return tuple(sorted(found, key=lambda one: str(one["metadata"].get("creationTimestamp", ""))))
-
-
-def _issued(requests: tuple[Manifest, ...]) -> bytes:
-    issued = [issued_certificate(one) for one in requests if state_of(one) is RequestState.ISSUED]
-    return issued[-1] if issued else b""
-
-
-def _target(expected: Expectation, secret: SecretFacts | None, issued: bytes) -> WebhookTarget:
-    """OLM's own certificate names the Service that OLM makes alone."""
-    services = expected.profile.service_names
-    leaf = secret.leaf if secret else None
-    by_olm = is_made_by_olm(leaf) and not issued
-    return WebhookTarget(expected.namespace, services[:1] if by_olm else services)
+    found = seen.of_kind("CertificateSigningRequest")
+    return requests_for(found, expected.profile.request_base, expected.namespace)
 
 
 def _webhooks(expected: Expectation, seen: ClusterObservation) -> Iterator[tuple[WebhookFact, ObjectRef]]:
@@ -99,8 +79,5 @@ def _webhooks(expected: Expectation, seen: ClusterObservation) -> Iterator[tuple
 
 def _annotations(seen: ClusterObservation, ours: set[ObjectRef]) -> Iterator[tuple[str, str]]:
     for ref in ours:
-        annotations: Mapping[str, str] = (seen.find(ref) or {})["metadata"].get("annotations") or {}
-        for name, value in annotations.items():
-            group, _, key = name.partition("/")
-            if key in _CLAIMS and group in _GROUPS:
-                yield str(ref), f"{name}: {value}"
+        for claim in cert_manager_claims(seen.objects[ref]):
+            yield str(ref), claim

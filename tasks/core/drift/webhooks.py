@@ -7,7 +7,7 @@ from tasks.core.comparison import Difference, differences
 from tasks.core.drift.expectation import Expectation
 from tasks.core.drift.items import DriftItem, DriftKind, DriftSeverity
 from tasks.core.drift.objects import field_item, unexpected_field, unexpected_object
-from tasks.core.manifests import Manifest, ObjectRef, ref_of
+from tasks.core.manifests import Manifest, ObjectRef, creation_time, ref_of
 from tasks.core.profiles import ExpectedWebhook, WebhookRole
 from tasks.core.verification import RegisteredWebhook, TrustedCa, ca_bundle_of, registrations_of
 
@@ -49,8 +49,7 @@ def check_webhook_configurations(
 
 
 def _age(found: RegisteredWebhook) -> tuple[str, str]:
-    metadata = found.configuration["metadata"]
-    return str(metadata.get("creationTimestamp", "")), str(metadata["name"])
+    return creation_time(found.configuration), str(found.configuration["metadata"]["name"])
 
 
 def _presence(webhook: ExpectedWebhook, found: list[RegisteredWebhook]) -> Iterator[DriftItem]:

@@ -127,6 +127,11 @@ class OperatorProfile(BaseModel):
         return f"{self.deployment}-service"
 
     @property
+    def request_base(self) -> str:
+        """The documented part of the names of certificate signing requests (R13)."""
+        return self.deployment.removesuffix("-manager")
+
+    @property
     def certificate_secret(self) -> str:
         """The Secret with the webhook server's certificate: keys tls.crt, tls.key and olmCAKey."""
         return f"{self.olm_service}-cert"
