@@ -13,10 +13,10 @@ from tasks.clients.polling import deadline_at, wait_for
 from tasks.connections import Account, open_cluster
 from tasks.core.errors import (
     ClusterForbiddenError,
-    ClusterIdentityError,
     ClusterUnavailableError,
     PrerequisiteError,
 )
+from tasks.core.identity import KUBE_SYSTEM, identity_of, require_pinned
 from tasks.core.manifests import ObjectRef, sha256_hex
 from tasks.core.permissions import (
     AccountNeeds,
@@ -75,15 +75,7 @@ def check_target(cluster: KubernetesCluster, needs: AccountNeeds, until: datetim
     git_version = str(version.get("gitVersion", ""))
     _refuse_old_version(client.name, git_version)
     uid = _identity(client, needs)
-    if cluster.expected_uid and uid != cluster.expected_uid:
-        raise ClusterIdentityError(
-            "use the cluster",
-            f"{client.name}: uid of namespace kube-system",
-            cluster.expected_uid,
-            uid,
-            "The address leads to another cluster. Correct the block, or its expected_uid if the cluster was "
-            "rebuilt on purpose.",
-        )
+    require_pinned("use the cluster", client.name, cluster.expected_uid, uid)
     _require_permissions(client, needs.fleet, _FLEET_ROLE)
     if not _has_olm(client):
         _require_permissions(open_cluster(cluster, Account.BOOTSTRAP), needs.bootstrap, _BOOTSTRAP_ROLE)
@@ -146,14 +138,12 @@ def _has_olm(client: ClusterClient) -> bool:
 
 def _identity(client: ClusterClient, needs: AccountNeeds) -> str:
     try:
-        kube_system = client.get(ObjectRef("v1", "Namespace", "kube-system"))
+        kube_system = client.get(KUBE_SYSTEM)
     except ClusterForbiddenError:
         # An account that may not even read namespaces lacks more: tell all of it at once.
         _require_permissions(client, needs.fleet, _FLEET_ROLE)
         raise
-    if kube_system is None:
-        raise ClusterIdentityError("identify the cluster", client.name, "namespace kube-system", "none")
-    return str(kube_system["metadata"]["uid"])
+    return identity_of(client.name, kube_system)
 
 
 def _refuse_old_version(name: str, version: str) -> None:

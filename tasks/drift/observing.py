@@ -1,6 +1,6 @@
 """Reads one cluster: objects by the plan, endpoints by handshake, webhooks by live calls (R3–R22)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -15,14 +15,14 @@ from tasks.core.drift.choice import LiveChecks
 from tasks.core.drift.expectation import Expectation
 from tasks.core.drift.observation import ClusterObservation, by_ref
 from tasks.core.drift.reading import Read, plan_reads
-from tasks.core.errors import ClusterIdentityError, ClusterUnavailableError
+from tasks.core.errors import ClusterUnavailableError
+from tasks.core.identity import KUBE_SYSTEM, identity_of
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.verification import Finding
 from tasks.verification import call_webhooks
 
 _PARALLEL = 6
 _PATIENCE = timedelta(seconds=10)
-_KUBE_SYSTEM = ObjectRef("v1", "Namespace", "kube-system")
 _SERVED = ("tls.crt", "olmCAKey")
 
 
@@ -51,7 +51,7 @@ def observe_cluster(
         cluster=client.name,
         now=datetime.now(UTC),
         version=str(version.get("gitVersion", "")),
-        uid=_uid(client, objects),
+        uid=identity_of(client.name, objects.get(KUBE_SYSTEM)),
         objects={ref: _without_secrets(ref, live, secret_ref) for ref, live in objects.items()},
         secret=secret,
         endpoints=endpoints,
@@ -72,13 +72,6 @@ def _carry_out(client: ClusterClient, read: Read) -> list[Manifest]:
         live = client.get(ObjectRef(read.api_version, read.kind, read.name, read.namespace))
         return [] if live is None else [live]
     return client.list_objects(read.api_version, read.kind, read.namespace, read.selector)
-
-
-def _uid(client: ClusterClient, objects: Mapping[ObjectRef, Manifest]) -> str:
-    kube_system = objects.get(_KUBE_SYSTEM)
-    if kube_system is None:
-        raise ClusterIdentityError("identify the cluster", client.name, "namespace kube-system", "none")
-    return str(kube_system["metadata"]["uid"])
 
 
 def _without_secrets(ref: ObjectRef, live: Manifest, certificate: ObjectRef) -> Manifest:

@@ -18,7 +18,8 @@ from tasks.core.drift.items import DriftItem, DriftKind, worst_first
 from tasks.core.drift.memory import ClusterMemory, Remembered, recollect
 from tasks.core.drift.observation import ClusterObservation
 from tasks.core.drift.results import ClusterVerification, VerificationState, is_drift
-from tasks.core.errors import ClusterIdentityError, ClusterUnavailableError, FleetError, PrerequisiteError
+from tasks.core.errors import ClusterUnavailableError, FleetError, PrerequisiteError
+from tasks.core.identity import require_pinned
 from tasks.core.manifests import ObjectRef
 from tasks.core.olm_health import installed_olm_version
 from tasks.drift.observing import observe_cluster
@@ -113,14 +114,7 @@ def _look(
 
     def look() -> ClusterObservation:
         seen = observe_cluster(client, expected, choice.live_checks)
-        if cluster.expected_uid and seen.uid != cluster.expected_uid:
-            raise ClusterIdentityError(
-                "verify the cluster",
-                f"{name}: uid of namespace kube-system",
-                cluster.expected_uid,
-                seen.uid,
-                "The address leads to another cluster. Correct the block.",
-            )
+        require_pinned("verify the cluster", name, cluster.expected_uid, seen.uid)
         return seen
 
     return confirmed(look, expected, choice, memory)

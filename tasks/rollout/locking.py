@@ -13,8 +13,8 @@ from tasks.core.errors import (
     ClusterConflictError,
     ClusterError,
     ClusterForbiddenError,
-    ClusterIdentityError,
 )
+from tasks.core.identity import KUBE_SYSTEM, identity_of, require_pinned
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.ownership import MANAGED_BY
 from tasks.core.rollout.leases import (
@@ -34,7 +34,6 @@ from tasks.core.rollout.leases import (
 _RENEW_EVERY = DURATION / 4
 _PATIENCE = DURATION * 2
 """Longer than a lock of a process that is gone is kept."""
-_KUBE_SYSTEM = ObjectRef("v1", "Namespace", "kube-system")
 _NAMESPACE_REF = ObjectRef("v1", "Namespace", NAMESPACE)
 
 
@@ -186,16 +185,8 @@ def _try_to_take(client: ClusterClient, holder: str) -> Manifest | str:
 def _reach(client: ClusterClient, expected_uid: str) -> None:
     """Make sure that it answers, that it is the pinned one, and that the lease has a place."""
     if expected_uid:
-        found = client.get(_KUBE_SYSTEM) or {"metadata": {"uid": "none"}}
-        uid = found["metadata"]["uid"]
-        if uid != expected_uid:
-            raise ClusterIdentityError(
-                "lock the cluster",
-                f"{client.name}: uid of namespace kube-system",
-                expected_uid,
-                uid,
-                "Another cluster answers under the address; nothing was written there. Correct the block.",
-            )
+        uid = identity_of(client.name, client.get(KUBE_SYSTEM))
+        require_pinned("lock the cluster", client.name, expected_uid, uid)
     if client.get(_NAMESPACE_REF) is None:
         metadata = {"name": NAMESPACE, "labels": dict(MANAGED_BY)}
         with suppress(ClusterConflictError):
