@@ -74,10 +74,11 @@ class CertificateWave:
 
     def request(self, cluster: KubernetesCluster, target: Target) -> StepOutcome:
         """Make or find the request of one cluster, unless it has the right certificate already."""
-        reason = why_certificate_is_needed(cluster, self.order, self.authority)
+        block = self.authority
+        reason = why_certificate_is_needed(cluster, self.order, block)
         if not reason:
             return StepOutcome(detail="the right certificate is in use")
-        authority = check_authority(cluster, self.order, self.authority)
+        authority = check_authority(cluster, self.order, block)
         decide_by = datetime.now(UTC) + self.choice.decision_deadline
         pending = request_certificate(cluster, self.order, target, shown_in_this_try(), decide_by)
         self.requests[target.name] = replace(pending, authority=authority)

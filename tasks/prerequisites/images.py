@@ -3,9 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Lock
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.polling import deadline_at
@@ -18,6 +16,7 @@ from tasks.clients.registry import (
     Scheme,
 )
 from tasks.clients.registry.errors import RegistryDeniedError, RegistryDigestError, RegistryNotFoundError
+from tasks.clients.remembering import Memory
 from tasks.clients.web import Pacing, is_loopback
 from tasks.connections import open_cluster
 from tasks.core.deadlines import Deadline
@@ -43,12 +42,7 @@ from tasks.steps import step
 _REGISTRY_PATIENCE = timedelta(seconds=60)
 """For all images of a cluster in one registry; a registry that is silent costs no more than that."""
 _REGISTRIES_AT_ONCE = 4
-
-
-@dataclass
-class _Slot:
-    lock: Lock = field(default_factory=Lock)
-    answer: ImageAnswer | None = None
+_LONGER_THAN_A_RUN = timedelta(days=1)
 
 
 class ImageQuestions:
@@ -62,8 +56,7 @@ class ImageQuestions:
     def __init__(self, until: datetime, pacing: Pacing | None = None) -> None:
         self._until = until
         self._pacing = pacing
-        self._slots: dict[tuple[ImageReference, Credentials], _Slot] = {}
-        self._lock = Lock()
+        self._answers: Memory[ImageAnswer] = Memory(_LONGER_THAN_A_RUN)
 
     def ask_registry(
         self, references: Sequence[ImageReference], pull_secret: PullSecret
@@ -93,12 +86,9 @@ class ImageQuestions:
     def _ask_once(
         self, reference: ImageReference, credentials: Credentials, deadline: Deadline
     ) -> ImageAnswer:
-        with self._lock:
-            slot = self._slots.setdefault((reference, credentials), _Slot())
-        with slot.lock:
-            if slot.answer is None:
-                slot.answer = self._ask(reference, credentials, deadline)
-            return slot.answer
+        return self._answers.recall(
+            (reference, credentials), lambda: self._ask(reference, credentials, deadline)
+        )
 
     def _ask(self, reference: ImageReference, credentials: Credentials, deadline: Deadline) -> ImageAnswer:
         try:
