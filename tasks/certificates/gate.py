@@ -11,17 +11,14 @@ from datetime import timedelta
 from typing import ClassVar
 
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.schemas.objects import FlowRun
-from prefect.context import FlowRunContext
-from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from tasks.certificates.form_text import form_text
 from tasks.certificates.signing import Decision
-from tasks.certificates.waiting import announced
 from tasks.core.certificate_orders import PendingRequest, Shown, wave_digest
 from tasks.core.errors import DecisionError, InputError
+from tasks.gates import Waiting, present_run, run_count, wait_for_answer
 
 LONGEST_WAIT = timedelta(hours=23)
 """The cluster collects a pending request 24 hours after its creation."""
@@ -116,7 +113,7 @@ def ask_for_decision(
 
 def shown_in_this_try() -> Shown:
     """Whether this try of the flow run was suspended for a decision before; a retry is another try."""
-    flow_run = _flow_run()
+    flow_run = present_run()
     policy = flow_run.empirical_policy if flow_run else None
     keys = (policy.pause_keys if policy else None) or set()
     return Shown.ALREADY if any(key.startswith(_key_prefix()) for key in keys) else Shown.NOT_YET
@@ -124,6 +121,8 @@ def shown_in_this_try() -> Shown:
 
 def _ask(requests: list[PendingRequest], patience: timedelta, question: Question) -> SigningDecision:
     digest, complaint = wave_digest(requests), ""
+    clusters = tuple(request.cluster for request in requests)
+    waiting = Waiting("carry the decision out", "the flow run", digest, patience, clusters)
     number = 1
     while True:
         shown = show_requests(requests, digest)
@@ -136,44 +135,15 @@ def _ask(requests: list[PendingRequest], patience: timedelta, question: Question
         )
         # A run that starts again finds the answers that it refused under their keys, and refuses them again.
         key = f"{_key_prefix()}{digest[:16]}" + (f"-{number}" if number > 1 else "")
-        with announced(digest, [request.cluster for request in requests], patience):
-            answer = _wait_for_answer(question.form, form_text(requests, digest, complaint), key, patience)
+        answer = wait_for_answer(question.form, form_text(requests, digest, complaint), key, waiting)
         complaint = question.review(answer)
         if not complaint or number == _ASKED_AT_MOST:
             return answer
         number += 1
 
 
-def _wait_for_answer(
-    form: type[SigningDecision], description: str, key: str, patience: timedelta
-) -> SigningDecision:
-    try:
-        return suspend_flow_run(
-            wait_for_input=form.with_initial_data(description=description),
-            timeout=int(patience.total_seconds()),
-            key=key,
-        )
-    except ValidationError as error:
-        # Somebody set the run's state by hand: Prefect then fills the model from nothing.
-        raise DecisionError(
-            "carry the decision out",
-            "the flow run",
-            "an answer to what was shown",
-            "a run that was continued without one",
-            "Nothing was signed. Run the flow again, and use Resume to answer.",
-        ) from error
-
-
 def _key_prefix() -> str:
-    """How often the flow run was started, as text; a resume is no new start."""
-    flow_run = _flow_run()
-    return f"sign-{flow_run.run_count if flow_run else 0}-"
-
-
-def _flow_run() -> FlowRun | None:
-    # Not the innermost context: in a rollout a cluster is worked on inside of a task.
-    context = FlowRunContext.get()
-    return context.flow_run if context else None
+    return f"sign-{run_count()}-"
 
 
 def show_requests(requests: list[PendingRequest], digest: str) -> str:

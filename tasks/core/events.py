@@ -17,6 +17,7 @@ class EventName(StrEnum):
     DRIFT_FOUND = "osok.drift.found"
     DRIFT_RESOLVED = "osok.drift.resolved"
     CERTIFICATE_EXPIRING = "osok.certificate.expiring"
+    GATE_WAITING = "osok.gate.waiting"
 
 
 class ObjectPayload(BaseModel):
@@ -56,3 +57,15 @@ class DriftResolvedPayload(BaseModel):
     summary: str = Field(description="What it was")
     since: datetime = Field(description="Since when it had been there")
     resolved_at: datetime = Field(description="When it was found gone")
+
+
+class GateWaitingPayload(BaseModel):
+    """Payload of `osok.gate.waiting`; the event's resource is the flow run."""
+
+    model_config = _PAYLOAD
+
+    schema_version: int = Field(default=1, description="Of this payload")
+    flow: str = Field(description="Name of the flow that waits")
+    digest: str = Field(description="SHA-256 of what the decision is bound to")
+    clusters: tuple[str, ...] = Field(description="Names of the clusters it is about")
+    patience_seconds: int = Field(description="After this long without an answer the run ends")

@@ -8,13 +8,12 @@ from enum import StrEnum
 from typing import ClassVar
 
 from prefect.artifacts import create_markdown_artifact
-from prefect.context import get_run_context
-from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
 from tasks.core.errors import DecisionError
 from tasks.core.prerequisites.planning import CreationPlan, render_plan
+from tasks.gates import Waiting, run_count, wait_for_answer
 
 
 class Agreement(StrEnum):
@@ -50,13 +49,11 @@ def ask_to_create(plan: CreationPlan, patience: timedelta) -> CreationDecision:
     Only in a deployed top-level flow with `persist_result=True`: nothing else can be suspended.
 
     Raises:
-        DecisionError: The answer is DENY.
+        DecisionError: The answer is DENY, or the run was continued without one.
     """
-    answer = suspend_flow_run(
-        wait_for_input=CreationDecision.with_initial_data(description=render_plan(plan)),
-        timeout=int(patience.total_seconds()),
-        key=f"create-{_run_count()}-{plan.digest[:16]}",
-    )
+    key = f"create-{run_count()}-{plan.digest[:16]}"
+    waiting = Waiting("create prerequisites", plan.place, plan.digest, patience)
+    answer = wait_for_answer(CreationDecision, render_plan(plan), key, waiting)
     if answer.decision is Agreement.DENY:
         raise DecisionError(
             "create prerequisites",
@@ -66,8 +63,3 @@ def ask_to_create(plan: CreationPlan, patience: timedelta) -> CreationDecision:
             "Nothing was made.",
         )
     return answer
-
-
-def _run_count() -> int:
-    flow_run = getattr(get_run_context(), "flow_run", None)
-    return int(flow_run.run_count) if flow_run is not None else 0

@@ -8,14 +8,11 @@ from enum import StrEnum
 from typing import ClassVar
 
 from prefect.artifacts import create_markdown_artifact
-from prefect.context import FlowRunContext
-from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from tasks.certificates.waiting import announced
-from tasks.core.errors import DecisionError
 from tasks.core.rollout.plans import PlannedWave, named
+from tasks.gates import Waiting, run_count, wait_for_answer
 
 _WORDS = r"\S"
 """Something else than spaces; the server checks it."""
@@ -73,26 +70,7 @@ def ask_to_begin(wave: PlannedWave, digest: str, shown: str, patience: timedelta
         "The plan, and how the waves before went, are in this run's artifact **rollout-approval**. The "
         f"decision is bound to `{digest[:_SHORT]}…`\n"
     )
-    key = f"wave-{_run_count()}-{digest[:_SHORT]}-{wave.name}"
-    try:
-        with announced(digest, wave.clusters, patience):
-            return suspend_flow_run(
-                wait_for_input=WaveDecision.with_initial_data(description=form),
-                timeout=int(patience.total_seconds()),
-                key=key,
-            )
-    except ValidationError as error:
-        # Somebody set the run's state by hand: Prefect then fills the model from nothing.
-        raise DecisionError(
-            "begin the wave",
-            wave.name,
-            "an answer to what was shown",
-            "a run that was continued without one",
-            "Run the flow again, and use Resume to answer.",
-        ) from error
-
-
-def _run_count() -> int:
-    """How often the flow run was started; a resume is no new start."""
-    context = FlowRunContext.get()
-    return context.flow_run.run_count if context and context.flow_run else 0
+    key = f"wave-{run_count()}-{digest[:_SHORT]}-{wave.name}"
+    return wait_for_answer(
+        WaveDecision, form, key, Waiting("begin the wave", wave.name, digest, patience, wave.clusters)
+    )

@@ -25,10 +25,10 @@ from werkzeug import Request, Response
 
 from deployments.automations.__main__ import main
 from deployments.automations.files import SHIPPED, AutomationFile, read_files
-from tasks.certificates.waiting import announced
 from tasks.core.errors import InputError
 from tasks.core.events import DriftFoundPayload, EventName
 from tasks.core.manifests import sha256_hex
+from tasks.gates import Waiting, announced
 
 BLOCK = "custom-webhook/osok-fleet-test"
 ZOMBIES = "osok-fleet: a run lost its process"
@@ -379,9 +379,10 @@ def test_silence_is_a_crash_for_a_running_run_and_a_waiting_gate_for_a_suspended
 def test_a_gate_says_what_it_waits_for_once_it_is_suspended(server: SyncPrefectClient) -> None:
     @flow(name="gate-probe")
     def at_the_gate() -> str:
-        with announced("ef56", ["fra-1"], timedelta(hours=23)):
+        with announced(Waiting("decide", "a probe", "ef56", timedelta(hours=23), ("fra-1",))):
             """A gate whose answer is there: nobody waits."""
-        with suppress(Pause), announced("ab12", ["fra-1", "zrh-1"], timedelta(hours=23)):
+        asked = Waiting("decide", "a probe", "ab12", timedelta(hours=23), ("fra-1", "zrh-1"))
+        with suppress(Pause), announced(asked):
             raise Pause
         return str(flow_run.id)
 
