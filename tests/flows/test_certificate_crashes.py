@@ -6,7 +6,7 @@ time, and afterwards the keys are looked for in everything that the killed proce
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.prober import ProbeResult
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.rotating import mesh_prober
-from deployments.rehearsal.world import World
 from tasks.core.certificates.reading import read_certificates
 from tests.support.canaries import files_under, find_in, forms_of
 from tests.support.certificates import certificate_in, requests_of
@@ -27,7 +26,6 @@ from tests.support.rotations import (
     PREVIOUS,
     STAGING,
     RotatingCluster,
-    rotating_cluster,
 )
 
 pytestmark = [
@@ -117,13 +115,6 @@ class Crashed:
     probed: ProbeResult
     requests: tuple[AuditedRequest, ...]
     folder: Path
-
-
-@pytest.fixture(scope="module")
-def rotating(installed_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RotatingCluster]:
-    with rotating_cluster(installed_world, tmp_path_factory.mktemp("authorities")) as found:
-        found.delete_requests()
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A run whose worker is killed while it waits at the gate, and again after the approval (R14–R21)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -12,13 +11,12 @@ from prefect.states import AwaitingRetry, Crashed
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import FinishedRun, follow, submit
-from deployments.rehearsal.world import World
 from tasks.core.certificates.reading import read_certificates
 from tests.support.canaries import files_under, find_in, forms_of
 from tests.support.certificates import certificate_in, requests_of
 from tests.support.crashes import AuditWatch, KillPoint, kill_worker_and_flow_runs
 from tests.support.gates import PROFILE, answer, decision
-from tests.support.rotations import NAMESPACE, RotatingCluster, rotating_cluster
+from tests.support.rotations import NAMESPACE, RotatingCluster
 
 pytestmark = [
     pytest.mark.cluster,
@@ -81,13 +79,6 @@ class Runs:
         """Whether the run still has something to do."""
         state = self.prefect.read_flow_run(run_id).state
         return state is None or not state.is_final()
-
-
-@pytest.fixture(scope="module")
-def rotating(installed_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RotatingCluster]:
-    with rotating_cluster(installed_world, tmp_path_factory.mktemp("authorities")) as found:
-        found.delete_requests()
-        yield found
 
 
 @pytest.fixture(scope="module")

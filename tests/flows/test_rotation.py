@@ -1,23 +1,14 @@
 """Changes of the certificate while the webhooks are called more than 20 times a second (R20, R21)."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from deployments.rehearsal.programs import OlmVersion
-from deployments.rehearsal.world import World
-from tests.support.rotations import PROFILE, RotatingCluster, Watched, rotating_cluster
+from tests.support.rotations import PROFILE, RotatingCluster, Watched
 
 pytestmark = pytest.mark.cluster
 
 LOST_SERVICE = {"service not found", "connection refused"}
 """What a call may meet while OLM 0.20.0 deletes and recreates its Service."""
-
-
-@pytest.fixture(scope="module")
-def rotating(installed_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RotatingCluster]:
-    with rotating_cluster(installed_world, tmp_path_factory.mktemp("authorities")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

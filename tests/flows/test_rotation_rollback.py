@@ -14,7 +14,6 @@ import pytest
 
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.rotating import rotate_at_once
-from deployments.rehearsal.world import World
 from tasks.clients.cluster import PatchType
 from tasks.core.certificates.reading import read_certificates
 from tasks.core.errors import CertificateError
@@ -27,7 +26,6 @@ from tests.support.rotations import (
     STAGING,
     RotatingCluster,
     Served,
-    rotating_cluster,
 )
 
 pytestmark = [
@@ -57,13 +55,6 @@ class RolledBack:
     data_after: str
     kept: tuple[str, ...]
     unproven: tuple[str, ...]
-
-
-@pytest.fixture(scope="module")
-def rotating(installed_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RotatingCluster]:
-    with rotating_cluster(installed_world, tmp_path_factory.mktemp("authorities")) as found:
-        found.delete_requests()
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import prefect_environment, save_blocks
 from deployments.rehearsal.world import World
 from tests.support.installed import InstalledWorlds
+from tests.support.rotations import RotatingCluster, rotating_cluster
 
 OLM_VERSIONS = [
     pytest.param(OlmVersion.V0_46_0, id="olm-0.46.0"),
@@ -96,3 +97,11 @@ def installed_world(
     """A world per OLM version whose cluster went through install-fleet once. Leave it as you find it."""
     olm: OlmVersion = request.param
     return installed_worlds.get(olm)
+
+
+@pytest.fixture(scope="module")
+def rotating(installed_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RotatingCluster]:
+    """The cluster of an installed world, to change its certificate; nothing is requested there yet."""
+    with rotating_cluster(installed_world, tmp_path_factory.mktemp("authorities")) as found:
+        found.delete_requests()
+        yield found
