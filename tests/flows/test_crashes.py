@@ -7,6 +7,7 @@ the tests, so that each is reached by a run that did the step before itself, wit
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,6 +19,7 @@ from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import follow, submit
 from deployments.rehearsal.world import World
+from flows.install_fleet import install_fleet
 from tasks.clients.polling import deadline_after, wait_for
 from tests.support.cluster_states import differences_between, state_of
 from tests.support.crashes import AuditWatch, KillPoint, kill_worker_and_flow_runs
@@ -47,7 +49,7 @@ EVEN_POINTS = (HALF_OF_OLM, NAMESPACE_WRITTEN, GROUP_WRITTEN, PLAN_APPROVED, VER
 
 @dataclass(frozen=True)
 class Interrupted:
-    """Runs of install-fleet on one cluster that are killed."""
+    """Runs of install-fleet on the first cluster that are killed; the second one is left alone."""
 
     client: SyncPrefectClient
     services: PrefectServices
@@ -56,11 +58,15 @@ class Interrupted:
     def start(self, killed: UUID | None) -> FlowRun:
         """A new run with the same parameters, or the killed one again as Retry in the UI does it."""
         if killed is None:
-            return submit(self.client, "install-fleet/install-fleet", self.world.parameters())
+            return submit(self.client, "install-fleet/install-fleet", self.parameters(0))
         # With the worker nobody is left to notice the crash; a person, or the automation, says so.
         self.client.set_flow_run_state(killed, Crashed(), force=True)
         self.client.set_flow_run_state(killed, AwaitingRetry(), force=True)
         return self.client.read_flow_run(killed)
+
+    def parameters(self, cluster: int) -> dict[str, Any]:
+        """Parameters of install-fleet for one of the two clusters."""
+        return {**self.world.parameters(), "clusters": [self.world.clusters[cluster].name]}
 
     def kill_at(self, point: KillPoint, killed: UUID | None = None) -> UUID:
         """Run until the point, kill, and put a new worker in the killed one's place."""
@@ -86,15 +92,17 @@ def interrupted(
     deployed: SyncPrefectClient,
     prefect_services: PrefectServices,
     fresh_world: WorldStarter,
-    installed_world: World,
+    olm: OlmVersion,
 ) -> Interrupted:
-    """A cluster where nothing is installed, for the OLM version of the undisturbed one."""
-    return Interrupted(deployed, prefect_services, fresh_world(installed_world.olm))
+    """A cluster where nothing is installed, and one that went through one run; no other test knows them."""
+    made = Interrupted(deployed, prefect_services, fresh_world(olm, clusters=2))
+    install_fleet(**made.parameters(1))
+    return made
 
 
-def assert_same_as_undisturbed(disturbed: World, undisturbed: World) -> None:
+def assert_same_as_undisturbed(world: World) -> None:
     """OLM 0.20 goes on writing roles after everything is ready, so this looks until it is done."""
-    one, other = (world.clusters[0].control_plane.client() for world in (disturbed, undisturbed))
+    one, other = (cluster.control_plane.client() for cluster in world.clusters)
     differences = wait_for(
         lambda: differences_between(state_of(one), state_of(other)),
         lambda found: not found,
@@ -103,25 +111,21 @@ def assert_same_as_undisturbed(disturbed: World, undisturbed: World) -> None:
     assert differences == []
 
 
-@pytest.mark.parametrize(
-    "installed_world", [pytest.param(OlmVersion.V0_46_0, id="olm-0.46.0")], indirect=True
-)
+@pytest.mark.parametrize("olm", [pytest.param(OlmVersion.V0_46_0, id="olm-0.46.0")])
 def test_killed_at_odd_points_and_retried_the_cluster_is_as_if_undisturbed(
-    interrupted: Interrupted, installed_world: World
+    interrupted: Interrupted,
 ) -> None:
     """R2 to R10; the last killed run itself is retried and completes."""
     last = [interrupted.kill_at(point) for point in ODD_POINTS][-1]
 
     assert interrupted.complete(killed=last) == "Completed"
-    assert_same_as_undisturbed(interrupted.world, installed_world)
+    assert_same_as_undisturbed(interrupted.world)
 
 
 @pytest.mark.olm020
-@pytest.mark.parametrize(
-    "installed_world", [pytest.param(OlmVersion.V0_20_0, id="olm-0.20.0")], indirect=True
-)
+@pytest.mark.parametrize("olm", [pytest.param(OlmVersion.V0_20_0, id="olm-0.20.0")])
 def test_killed_at_even_points_and_run_again_the_cluster_is_as_if_undisturbed(
-    interrupted: Interrupted, installed_world: World
+    interrupted: Interrupted,
 ) -> None:
     """R2 to R10; the first killed run is retried, killed again, and new runs do the rest."""
     first = interrupted.kill_at(EVEN_POINTS[0])
@@ -130,4 +134,4 @@ def test_killed_at_even_points_and_run_again_the_cluster_is_as_if_undisturbed(
         interrupted.kill_at(point)
 
     assert interrupted.complete() == "Completed"
-    assert_same_as_undisturbed(interrupted.world, installed_world)
+    assert_same_as_undisturbed(interrupted.world)
