@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import TimeoutError as BrowserTimeoutError
 
 from tasks.core.errors import PrerequisiteError
 
@@ -29,6 +30,7 @@ _FLAGS = (
 )
 _WIDTH, _HEIGHT = 1180, 900
 _PATIENCE_MS = 300_000
+_ATTEMPTS = 10
 _TEXT = "textarea, input"
 _CHOSEN = ".p-select-button__value"
 _OPTION = ".p-select-option"
@@ -100,8 +102,13 @@ class PrefectUi:
         self.page.goto(f"{self._url}/runs/flow-run/{run}", wait_until="networkidle")
 
     def wait_for_run_state(self, name: str) -> None:
-        """Watch the open page of a flow run until the badge at its top says that name."""
-        self.page.locator(".page-heading-flow-run .state-badge", has_text=name).wait_for()
+        """Watch the open page of a flow run until the badge at its top says that name.
+
+        The page stops asking the server after an answer that did not come in time; it is loaded again then,
+        as a person does who waits too long.
+        """
+        badge = self.page.locator(".page-heading-flow-run .state-badge", has_text=name)
+        _try_again(lambda timeout: badge.wait_for(timeout=timeout), self.page.reload)
 
     def open_run_artifact(self, key: str) -> None:
         """From the open page of a flow run to one of its artifacts."""
@@ -171,6 +178,16 @@ class RunForm:
         """Enter parameters into the fields that the deployment's JSON schema gives labels to."""
         self._fill_group((), schema, resolver(schema), parameters)
 
+    def submit_refused(self, message: str, *labels: str) -> None:
+        """Press Submit until a message is shown beside a field, or anywhere without labels.
+
+        A press is lost where it comes before the form has got its definition.
+        """
+        place = self.field(*labels) if labels else self.page.locator("body")
+        shown = place.get_by_text(message).last
+        self.submit_button.click()
+        _try_again(lambda timeout: shown.wait_for(timeout=timeout), self.submit_button.click)
+
     def submit(self) -> UUID:
         """Press Submit and open the page of the flow run that this made; returns its id."""
         # The notice with the button View run is gone after a few seconds, too soon for a busy machine.
@@ -205,6 +222,17 @@ class RunForm:
         # By keyboard: the list opens on focus already, and a click closes it again.
         self.field(*labels).locator(".p-select-button__control").press("Space")
         self.page.locator(_OPTION).first.wait_for()
+
+
+def _try_again(attempt: Callable[[int], object], otherwise: Callable[[], object]) -> None:
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            attempt(_PATIENCE_MS // _ATTEMPTS)
+        except BrowserTimeoutError:
+            otherwise()
+        else:
+            return
+    attempt(_PATIENCE_MS // _ATTEMPTS)
 
 
 def resolver(schema: Mapping[str, Any]) -> Resolver:

@@ -30,6 +30,7 @@ from tasks.core.prerequisites.settings import (
     PrerequisiteNeeds,
     UnknownFindings,
 )
+from tests.support.artifacts import newest_artifact
 from tests.support.bundle_files import bundle_files
 from tests.support.tenancies import save_tenancy_block
 
@@ -80,11 +81,6 @@ def not_passed(report: Report) -> dict[str, Status]:
     return {finding.check: finding.status for finding in report.findings if finding.status is not Status.PASS}
 
 
-def artifact(client: SyncPrefectClient, key: str) -> str:
-    found = [item for item in client.read_artifacts() if item.key == key]
-    return str(max(found, key=lambda item: str(item.created)).data)
-
-
 OPERATORS_STATEMENTS = [
     "Allow dynamic-group osok-nodes to manage all-resources in tenancy",
     "Allow any-user to manage all-resources in compartment platform",
@@ -102,7 +98,7 @@ def test_a_tenancy_that_has_everything_passes(
 
     assert not_passed(report) == CONTROL_PLANE
     assert report.subject == "acme in eu-frankfurt-1"
-    text = artifact(prefect_server, "prerequisites-acme-in-eu-frankfurt-1")
+    text = newest_artifact(prefect_server, "prerequisites-acme-in-eu-frankfurt-1")
     document = json.loads(text.partition("```json\n")[2].partition("\n```")[0])
     assert document["counts"] == {"PASS": 36, "WARN": 0, "UNKNOWN": 1, "FAIL": 0}
 
@@ -157,7 +153,7 @@ def test_an_authority_at_30_days_is_refused_with_the_way_to_fix_it(
     with pytest.raises(PrerequisiteError, match="P30D is 30 days at its shortest, less than 45 days"):
         check_prerequisites([tenancy], NEEDS)
 
-    text = artifact(prefect_server, "prerequisites-acme-in-eu-frankfurt-1")
+    text = newest_artifact(prefect_server, "prerequisites-acme-in-eu-frankfurt-1")
     assert "maximum validity for certificates to 90 days" in text
 
 
@@ -171,7 +167,7 @@ def test_missing_policies_are_ready_to_paste(
     with pytest.raises(PrerequisiteError, match="manage service-mesh-family"):
         check_prerequisites([tenancy], NEEDS)
 
-    text = artifact(prefect_server, "prerequisites-acme-in-eu-frankfurt-1")
+    text = newest_artifact(prefect_server, "prerequisites-acme-in-eu-frankfurt-1")
     assert (
         "\nAllow dynamic-group osok-nodes to manage service-mesh-family in compartment platform:mesh\n"
         in text

@@ -15,6 +15,7 @@ from deployments.rehearsal.tenancy.world import Place, add_tenancy, add_vault, n
 from flows.create_prerequisites import create_prerequisites
 from tasks.core.errors import PrerequisiteError
 from tasks.core.prerequisites.settings import OciGatewayCertificate, PrerequisiteNeeds
+from tests.support.artifacts import newest_artifact
 from tests.support.tenancies import save_tenancy_block
 
 REGION = "eu-frankfurt-1"
@@ -50,8 +51,7 @@ def tenancy(server: TenancyServer, place: Place, tmp_path: Path) -> str:
 
 
 def plan(client: SyncPrefectClient) -> str:
-    found = [item for item in client.read_artifacts() if item.key == "prerequisites-plan"]
-    return str(max(found, key=lambda item: str(item.created)).data)
+    return newest_artifact(client, "prerequisites-plan")
 
 
 def writes(server: TenancyServer) -> list[str]:

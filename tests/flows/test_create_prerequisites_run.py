@@ -10,7 +10,6 @@ from uuid import UUID
 import httpx
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.states import AwaitingRetry
 
 from deployments.rehearsal.deciding import resume
@@ -20,6 +19,7 @@ from deployments.rehearsal.tenancy.faults import Fault, FaultKind
 from deployments.rehearsal.tenancy.server import TenancyServer
 from deployments.rehearsal.tenancy.store import Store
 from deployments.rehearsal.tenancy.world import Place, add_key, add_tenancy, add_vault
+from tests.support.artifacts import newest_artifact
 from tests.support.tenancies import save_tenancy_block
 
 DEPLOYMENT = "create-prerequisites/create-prerequisites"
@@ -70,12 +70,7 @@ class Bench:
 
     def shown(self, run: FinishedRun) -> str:
         """The plan that the person saw last: every start of a run shows one."""
-        of_run = ArtifactFilter(
-            flow_run_id=ArtifactFilterFlowRunId(any_=[run.run_id]),
-            key=ArtifactFilterKey(any_=["prerequisites-plan"]),
-        )
-        plans = self.prefect.read_artifacts(artifact_filter=of_run)
-        return str(max(plans, key=lambda plan: str(plan.created)).data)
+        return newest_artifact(self.prefect, "prerequisites-plan", run.run_id)
 
     def made(self) -> list[str]:
         """The kinds of what runs made, in the order in which they were made."""

@@ -1,6 +1,5 @@
 """diagnose-certificate on a real cluster: every fault is named, the safe ones are repaired (R22)."""
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from tasks.core.certificates.findings import Repair, Severity
 from tasks.core.errors import CertificateError, ClusterRejectedError
 from tasks.core.evidence import EvidenceEvent, EvidenceState, read_records, verify
 from tasks.core.manifests import Manifest, ref_of
+from tests.support.artifacts import document_in, newest_artifact
 from tests.support.certificate_bench import (
     BETWEEN,
     CA,
@@ -71,17 +71,9 @@ def bench(lasting_bench: Bench) -> Bench:
     return lasting_bench
 
 
-def page(client: SyncPrefectClient, key: str) -> str:
-    """The newest artifact under a key."""
-    found = [item for item in client.read_artifacts() if item.key == key]
-    return str(max(found, key=lambda item: str(item.created)).data)
-
-
 def report(client: SyncPrefectClient, cluster: str) -> Manifest:
     """The newest JSON report of a cluster."""
-    text = page(client, f"certificate-{cluster}-json")
-    found: Manifest = json.loads(text.removeprefix("```json\n").removesuffix("```\n"))
-    return found
+    return document_in(newest_artifact(client, f"certificate-{cluster}-json"))
 
 
 def diagnose(bench: Bench, mode: DiagnosisMode = DiagnosisMode.REPORT, **choice: Any) -> None:  # noqa: ANN401 - fields
@@ -180,7 +172,7 @@ def test_a_broken_cluster_fails_the_run_and_its_page_says_what_to_do(
     ):
         diagnose(bench)
 
-    text = page(prefect_server, f"certificate-{bench.name}")
+    text = newest_artifact(prefect_server, f"certificate-{bench.name}")
     assert text.index("The runbook's questions (R22)") < text.index("## Findings")
     assert "| (c) | Is tls.key the key of tls.crt (server-key.pem)? | NO | " in text
     assert "- Run issue-webhook-certificate for this cluster: it makes a key and a request" in text
@@ -400,7 +392,7 @@ def test_a_cluster_that_does_not_answer_does_not_stop_the_others(
         for name in ("silent-cluster", "no-such-block", bench.name)
     }
     assert verdicts == {"silent-cluster": "UNANSWERED", "no-such-block": "UNANSWERED", bench.name: "SOUND"}
-    assert f"| {bench.name} | SOUND | 0 |" in page(prefect_server, "diagnose-certificate")
+    assert f"| {bench.name} | SOUND | 0 |" in newest_artifact(prefect_server, "diagnose-certificate")
 
 
 @pytest.fixture

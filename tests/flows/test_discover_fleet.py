@@ -20,6 +20,7 @@ from flows.discover_fleet import discover_fleet
 from tasks.connections.blocks import find_block
 from tasks.core.errors import InputError, TenancyError
 from tasks.core.fleet_choices import DiscoveryMode, DiscoveryScope
+from tests.support.artifacts import artifacts_with
 from tests.support.tenancies import save_tenancy_block
 
 FRANKFURT, ZURICH = "eu-frankfurt-1", "eu-zurich-1"
@@ -69,7 +70,7 @@ def test_a_report_shows_clusters_of_all_regions_and_writes_nothing(
 ) -> None:
     discovery = discover_fleet(regions.fleet, ["discovered-acme"], BOTH)
 
-    (artifact,) = [item for item in prefect_server.read_artifacts() if item.key == f"fleet-{regions.fleet}"]
+    (artifact,) = artifacts_with(prefect_server, f"fleet-{regions.fleet}")
     assert [member.name for member in discovery.members] == [f"{regions.fleet}-fra", f"{regions.fleet}-zrh"]
     assert [cluster.state for cluster in discovery.set_aside] == ["DELETING"]
     assert "Nothing was saved: the mode is REPORT." in str(artifact.data)
@@ -117,7 +118,7 @@ def test_a_fleet_is_saved_with_a_block_per_cluster_and_saved_again_nothing_chang
 
     name = f"{regions.fleet}-zrh"
     block = find_block(KubernetesCluster, name)
-    shown = [item for item in prefect_server.read_artifacts() if item.key == f"fleet-{regions.fleet}"]
+    shown = artifacts_with(prefect_server, f"fleet-{regions.fleet}")
     labels = {"env": "stage", "region": ZURICH, "compartment": "mesh", "tenancy": "discovered-acme"}
     assert saved(regions.fleet) == {name: labels}
     assert block is not None

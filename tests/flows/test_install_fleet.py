@@ -1,16 +1,12 @@
 """install-fleet on a real control plane with both OLM versions (R1–R10)."""
 
-import json
-from datetime import datetime
-
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.client.schemas.objects import Artifact
 
 from deployments.rehearsal.world import World
 from flows.install_fleet import install_fleet
 from tasks.core.manifests import Manifest, ObjectRef
+from tests.support.artifacts import artifacts_with, document_in
 
 pytestmark = pytest.mark.cluster
 
@@ -19,15 +15,7 @@ NAMESPACE = "oci-service-operator-system"
 
 def first_report(client: SyncPrefectClient, cluster: str) -> Manifest:
     """The JSON report of the first run on a cluster."""
-    key = ArtifactFilterKey(any_=[f"install-{cluster}-json"])
-    oldest = sorted(client.read_artifacts(artifact_filter=ArtifactFilter(key=key)), key=_created)
-    report: Manifest = json.loads(str(oldest[0].data).removeprefix("```json\n").removesuffix("```\n"))
-    return report
-
-
-def _created(artifact: Artifact) -> datetime:
-    assert artifact.created is not None
-    return artifact.created
+    return document_in(str(artifacts_with(client, f"install-{cluster}-json")[-1].data))
 
 
 def test_the_operator_is_installed_and_every_check_passes(

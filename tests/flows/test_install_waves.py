@@ -107,7 +107,7 @@ def test_a_failing_canary_stops_the_rollout_and_the_same_run_goes_on_when_the_ca
     ended = run.go()
 
     table, progress = (
-        newest_artifact(prefect_server, run.run_id, key) for key in ("install-fleet", "rollout")
+        newest_artifact(prefect_server, key, run.run_id) for key in ("install-fleet", "rollout")
     )
     lease = fleet.canary.control_plane.client().get(LEASE)
     assert stopped.name == "Failed"
@@ -130,7 +130,7 @@ def test_a_plan_is_shown_without_touching_a_cluster(
     run = own_run(prefect_server, install_fleet, {**installed_world.parameters(), "rollout": rollout})
     ended = run.go()
 
-    shown = newest_artifact(prefect_server, run.run_id, "rollout-plan")
+    shown = newest_artifact(prefect_server, "rollout-plan", run.run_id)
     after = cluster.control_plane.audited_requests()[before:]
     assert ended.name == "Planned"
     assert "# Rollout to 1 clusters in 1 waves" in shown

@@ -16,11 +16,12 @@ from flows.verify_fleet import verify_fleet
 from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.drift.results import FleetVerification, VerificationState
 from tasks.core.manifests import Manifest, ObjectRef
+from tests.support.artifacts import document_in, newest_artifact
 from tests.support.drift_worlds import DriftBench, drift_bench
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True),
+    pytest.mark.parametrize("untouched_world", [OlmVersion.V0_46_0], indirect=True),
 ]
 
 ROLE = ObjectRef("rbac.authorization.k8s.io/v1", "ClusterRole", "aggregate-olm-view")
@@ -30,8 +31,8 @@ QUICKLY = {"confirm_after": "PT0.1S", "live_checks": "NONE"}
 
 
 @pytest.fixture(scope="module")
-def bench(installed_world: World, prefect_server: SyncPrefectClient) -> Iterator[DriftBench]:
-    with drift_bench(installed_world) as found:
+def bench(untouched_world: World, prefect_server: SyncPrefectClient) -> Iterator[DriftBench]:
+    with drift_bench(untouched_world) as found:
         assert found.settled(frozenset()) == frozenset()
         yield found
 
@@ -46,15 +47,8 @@ def run_here(world: World, **more: Any) -> Any:  # noqa: ANN401 - Prefect's stat
     return verify_fleet(**parameters(world, choice=QUICKLY, **more), return_state=True)
 
 
-def newest(client: SyncPrefectClient, key: str) -> str:
-    found = [one for one in client.read_artifacts() if one.key == key]
-    return str(max(found, key=lambda one: str(one.created)).data)
-
-
 def document(client: SyncPrefectClient, key: str) -> Manifest:
-    text = newest(client, f"{key}-json")
-    found: Manifest = json.loads(text.removeprefix("```json\n").removesuffix("\n```\n"))
-    return found
+    return document_in(newest_artifact(client, f"{key}-json"))
 
 
 def events(client: SyncPrefectClient, cluster: str) -> list[tuple[str, Manifest]]:
@@ -66,11 +60,11 @@ def events(client: SyncPrefectClient, cluster: str) -> list[tuple[str, Manifest]
 
 
 def test_a_scheduled_run_finds_an_untouched_cluster_fine(
-    installed_world: World, bench: DriftBench, deployed: SyncPrefectClient
+    untouched_world: World, bench: DriftBench, deployed: SyncPrefectClient
 ) -> None:
     finished: FinishedRun = follow(
         deployed,
-        submit(deployed, "verify-fleet/verify-fleet", parameters(installed_world)),
+        submit(deployed, "verify-fleet/verify-fleet", parameters(untouched_world)),
         lambda _: None,
     )
 
@@ -78,20 +72,20 @@ def test_a_scheduled_run_finds_an_untouched_cluster_fine(
     fleet = FleetVerification.model_validate(document(deployed, "fleet-status"))
     assert [one.items for one in fleet.clusters] == [()]
     assert fleet.first_end is not None
-    assert f"| {bench.name} | FINE | oci-service-operator.v1.1.9 / OLM 0.46.0 | OK |" in newest(
+    assert f"| {bench.name} | FINE | oci-service-operator.v1.1.9 / OLM 0.46.0 | OK |" in newest_artifact(
         deployed, "fleet-status"
     )
 
 
 def test_drift_is_told_once_remembered_and_resolved(
-    installed_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+    untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
 ) -> None:
     with bench.stranger.patched(ROLE, (RULES, ["get"])):
-        first = run_here(installed_world)
+        first = run_here(untouched_world)
         since = document(prefect_server, f"drift-{bench.name}")["result"]["items"][0]["since"]
-        second = run_here(installed_world)
+        second = run_here(untouched_world)
         again = document(prefect_server, f"drift-{bench.name}")["result"]["items"][0]
-    third = run_here(installed_world)
+    third = run_here(untouched_world)
 
     assert [(one.name, one.type.value) for one in (first, second, third)] == [
         ("DriftFound", "COMPLETED"),
@@ -110,12 +104,12 @@ def test_drift_is_told_once_remembered_and_resolved(
 
 
 def test_an_ignored_field_is_no_drift_and_its_reason_is_shown(
-    installed_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+    untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
 ) -> None:
     rule = {"object": str(ROLE), "pointer": "/rules", "reason": "CHG-4711", "until": "2999-12-31"}
     choice = {**QUICKLY, "ignored": [rule]}
     with bench.stranger.patched(ROLE, (RULES, ["get"])):
-        state = verify_fleet(**parameters(installed_world, choice=choice), return_state=True)
+        state = verify_fleet(**parameters(untouched_world, choice=choice), return_state=True)
 
     assert state.name == "Completed"
     (cluster,) = document(prefect_server, "fleet-status")["clusters"]
@@ -123,7 +117,7 @@ def test_an_ignored_field_is_no_drift_and_its_reason_is_shown(
 
 
 def test_a_cluster_out_of_reach_is_told_apart_and_ends_the_run_as_not_verified(
-    installed_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+    untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
 ) -> None:
     dark = {
         "source": "CONTENT",
@@ -142,7 +136,7 @@ def test_a_cluster_out_of_reach_is_told_apart_and_ends_the_run_as_not_verified(
     KubernetesCluster.model_validate(dark).save("dark", overwrite=True)
 
     try:
-        state = run_here(installed_world, clusters=[bench.name, "dark"])
+        state = run_here(untouched_world, clusters=[bench.name, "dark"])
     finally:
         KubernetesCluster.delete("dark")
 

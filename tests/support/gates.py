@@ -10,10 +10,8 @@ from uuid import UUID
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.client.schemas.sorting import ArtifactSort
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow_sync
 from prefect.logging.handlers import APILogHandler
@@ -28,6 +26,7 @@ from tasks.core.certificates.reading import read_certificates
 from tasks.core.certificates.webhook_secrets import STAGING_SECRET, read_webhook_secret
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.profiles import built_in_profile
+from tests.support.artifacts import newest_artifact
 from tests.support.certificates import requests_of
 
 PROFILE = built_in_profile()
@@ -106,12 +105,7 @@ class OwnRun:
 
     def shown(self) -> str:
         """The newest artifact with what waits for a decision."""
-        wanted = ArtifactFilter(
-            flow_run_id=ArtifactFilterFlowRunId(any_=[self.run_id]),
-            key=ArtifactFilterKey(any_=["certificate-requests"]),
-        )
-        found = self.client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
-        return str(found[0].data)
+        return newest_artifact(self.client, "certificate-requests", self.run_id)
 
 
 def own_run(client: SyncPrefectClient, flow: Flow[..., Any], parameters: dict[str, Any]) -> OwnRun:

@@ -1,7 +1,7 @@
 """Worlds on which install-fleet has run, one per OLM version; tests share them and find them as they were."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,17 @@ class Installed:
             self.rotating.put_back(self.secret)
 
 
+@contextmanager
+def installed_world_in(
+    folder: Path, olm: OlmVersion, prefix: str, report: Callable[[str], None]
+) -> Iterator[World]:
+    """A world with one cluster on which install-fleet has run."""
+    with World(folder, olm, 1, report, prefix) as world:
+        save_blocks(world)
+        install_fleet(**world.parameters())
+        yield world
+
+
 class InstalledWorlds:
     """Starts them when first asked for, and keeps them until the end of the test run."""
 
@@ -56,11 +67,9 @@ class InstalledWorlds:
         self._running.close()
 
     def _start(self, olm: OlmVersion) -> Installed:
-        prefix = f"installed-{olm.value.replace('.', '-')}"
         folder = self._folder("installed")
-        world = self._running.enter_context(World(folder, olm, 1, self._report, prefix))
-        save_blocks(world)
-        install_fleet(**world.parameters())
+        starting = installed_world_in(folder, olm, f"installed-{olm.value.replace('.', '-')}", self._report)
+        world = self._running.enter_context(starting)
         cluster = world.clusters[0]
         rotating = RotatingCluster(cluster, cluster.control_plane.client(), olm, folder)
         return Installed(world, rotating, rotating.secret())

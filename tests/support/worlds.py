@@ -2,7 +2,8 @@
 
 `prefect_server` is one server for the test run; flows that a test calls run in the test's own process and
 report to it. `deployed` adds the deployments of prefect.yaml and a worker. `fresh_world` is a new cluster for
-one test; `installed_world` is one cluster for the test run, per OLM version, on which install-fleet has run.
+one test; `installed_world` is one cluster for the test run, per OLM version, on which install-fleet has run;
+`untouched_world` is such a cluster for one module.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import prefect_environment, save_blocks
 from deployments.rehearsal.world import World
-from tests.support.installed import InstalledWorlds
+from tests.support.installed import InstalledWorlds, installed_world_in
 from tests.support.rotations import RotatingCluster, rotating_cluster
 
 OLM_VERSIONS = [
@@ -97,6 +98,21 @@ def installed_world(
     """A world per OLM version whose cluster went through install-fleet once. Leave it as you find it."""
     olm: OlmVersion = request.param
     return installed_worlds.get(olm)
+
+
+@pytest.fixture(scope="module", params=OLM_VERSIONS)
+def untouched_world(
+    request: pytest.FixtureRequest,
+    prefect_server: SyncPrefectClient,
+    tmp_path_factory: pytest.TempPathFactory,
+    report: Callable[[str], None],
+) -> Iterator[World]:
+    """The same for one module alone: what is there is what install-fleet made, and nobody else's events."""
+    olm: OlmVersion = request.param
+    module = request.path.stem.removeprefix("test_").replace("_", "-")
+    prefix = f"{module}-{olm.value.replace('.', '-')}"
+    with installed_world_in(tmp_path_factory.mktemp(module), olm, prefix, report) as world:
+        yield world
 
 
 @pytest.fixture(scope="module")

@@ -25,12 +25,12 @@ pytestmark = [pytest.mark.cluster]
 LOOKS = int(os.environ.get("OSOK_FLEET_LOOKS", "20"))
 OTHER_PEM = base64.b64encode(OTHER_CA.pem).decode()
 MESH = "mesh-validator.servicemesh.oci.oracle.cloud.com"
-ONE_VERSION = pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True)
+ONE_VERSION = pytest.mark.parametrize("untouched_world", [OlmVersion.V0_46_0], indirect=True)
 
 
 @pytest.fixture(scope="module")
-def bench(installed_world: World, prefect_server: SyncPrefectClient) -> Iterator[DriftBench]:
-    with tasks_outside_flows(), drift_bench(installed_world) as found:
+def bench(untouched_world: World, prefect_server: SyncPrefectClient) -> Iterator[DriftBench]:
+    with tasks_outside_flows(), drift_bench(untouched_world) as found:
         assert found.settled(frozenset(), LiveChecks.ALL) == frozenset()
         yield found
 

@@ -19,16 +19,16 @@ from tests.support.small_installs import tasks_outside_flows
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True),
+    pytest.mark.parametrize("untouched_world", [OlmVersion.V0_46_0], indirect=True),
 ]
 
 STOPPED = frozenset(f"{ref}/spec/replicas" for ref in OLM_PROGRAMS)
 
 
 @pytest.fixture(scope="module")
-def stopped(installed_world: World, prefect_server: SyncPrefectClient) -> Iterator[DriftBench]:
+def stopped(untouched_world: World, prefect_server: SyncPrefectClient) -> Iterator[DriftBench]:
     """OLM's programs have no replicas, which is drift by itself."""
-    with tasks_outside_flows(), drift_bench(installed_world) as bench, bench.without_olm():
+    with tasks_outside_flows(), drift_bench(untouched_world) as bench, bench.without_olm():
         assert bench.settled(STOPPED) == STOPPED
         yield bench
 

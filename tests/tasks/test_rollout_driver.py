@@ -96,8 +96,8 @@ def test_a_wave_begins_after_the_one_before_it_and_its_clusters_are_worked_on_si
     assert ground.visits[0] == "one"
     assert sorted(ground.visits[1:]) == ["three", "two"]
     assert ground.last[0].stopped == ""
-    assert "3 of 3 clusters succeeded" in newest_artifact(prefect_server, run.run_id, "rollout")
-    assert "what is rolled out" in newest_artifact(prefect_server, run.run_id, "rollout-plan")
+    assert "3 of 3 clusters succeeded" in newest_artifact(prefect_server, "rollout", run.run_id)
+    assert "what is rolled out" in newest_artifact(prefect_server, "rollout-plan", run.run_id)
 
 
 def test_a_failing_canary_leaves_the_rest_untouched_and_the_run_tried_again_goes_on(
@@ -156,7 +156,7 @@ def test_a_manual_wave_suspends_the_run_until_a_person_lets_it_begin(
     assert accepted.status is SetStateStatus.ACCEPT
     # The canary is looked at again: what is true counts, not what was remembered.
     assert ground.visits == ["one", "one", "two", "three"]
-    assert "May wave rest begin?" in newest_artifact(prefect_server, run.run_id, "rollout-approval")
+    assert "May wave rest begin?" in newest_artifact(prefect_server, "rollout-approval", run.run_id)
 
 
 def test_a_person_can_end_the_rollout_before_a_wave(
