@@ -27,14 +27,13 @@ $(UV):
 
 setup: .venv/.synced  ## Install uv and the locked dependencies into this folder
 
-programs: setup  ## Build the control plane's programs (cached outside the checkout)
-	$(RUN) python -m deployments.rehearsal.programs
+programs: setup  ## Build every program that the tests run (cached outside the checkout)
+	$(RUN) python -m deployments.rehearsal.programs --olm 0.20.0 kubectl metrics-server cfssl
 
 rehearsal: setup  ## Install the operator on an embedded control plane through Prefect (KEEP=1, CLUSTERS=N, OLM=0.20.0, AUTHORITY=OCI)
 	$(RUN) python -m deployments.rehearsal --clusters $(CLUSTERS) --olm $(OLM) $(if $(AUTHORITY),--authority $(AUTHORITY)) $(if $(KEEP),--keep)
 
-test: setup  ## All tests, in WORKERS=2 processes; builds the control plane's programs when they are not cached
-	$(RUN) python -m deployments.rehearsal.programs
+test: programs  ## All tests, in WORKERS=2 processes; builds the control plane's programs when they are not cached
 	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
 
 test-core: setup  ## The pure tests, in seconds
