@@ -3,6 +3,7 @@
 import getpass
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from enum import Enum
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -10,9 +11,12 @@ from prefect.client.schemas.objects import FlowRun
 
 from deployments.rehearsal.processes import ProgramError
 from deployments.rehearsal.running import FinishedRun, follow
+from tasks.clients.polling import deadline_after, wait_for
 
 _ACCEPTED = "ACCEPT"
 _DENY = "DENY"
+_NO_FORM = "schema not found"
+_PATIENCE = timedelta(minutes=1)
 
 
 class Gate(Enum):
@@ -49,12 +53,16 @@ def decide_in_terminal(
 
 
 def resume(client: SyncPrefectClient, run: FlowRun, answer: dict[str, object]) -> None:
-    """Send a decision to a suspended run.
+    """Send a decision to a suspended run, once its form is there: that is stored a moment after the state.
 
     Raises:
         ProgramError: The server rejected it. It answers 200 then, so the status counts, not the code.
     """
-    result = client.resume_flow_run(run.id, run_input=answer)
+    result = wait_for(
+        lambda: client.resume_flow_run(run.id, run_input=answer),
+        lambda said: _NO_FORM not in str(said.details),
+        deadline_after(_PATIENCE),
+    )
     if result.status.value != _ACCEPTED:
         raise ProgramError("resume the run", run.name, _ACCEPTED, str(result.details))
 
