@@ -1,7 +1,7 @@
 """Checks what has to be there before anything is installed (R23 to R28), and says how to get it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from prefect import flow
@@ -22,6 +22,7 @@ from tasks.core.prerequisites.settings import (
     PrerequisiteMode,
     PrerequisiteNeeds,
 )
+from tasks.core.settings import ReleaseChoice
 from tasks.prerequisites.clusters import (
     check_gateway_certificate,
     check_operator_credentials,
@@ -30,6 +31,7 @@ from tasks.prerequisites.clusters import (
 from tasks.prerequisites.images import ImageQuestions, check_images
 from tasks.prerequisites.reading import report_on, start_reading
 from tasks.prerequisites.reporting import publish_reports
+from tasks.sources import fetch_sources
 
 TenancyNames = Annotated[
     list[str], Field(min_length=1, description="Names of the OSOK OCI Tenancy blocks to check.")
@@ -52,12 +54,13 @@ _THREADS: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=24)
     flow_run_name=_flow_run_name,
     task_runner=_THREADS,  # type: ignore[arg-type]  # Prefect's runner is invariant in its future
 )
-def check_prerequisites(
+def check_prerequisites(  # noqa: PLR0913, PLR0917 - each parameter is one group of the form in the Prefect UI
     tenancies: TenancyNames,
     needs: PrerequisiteNeeds,
     clusters: ClusterNames = [],  # noqa: B006 - Prefect's form shows it, and nothing changes it
     cluster_needs: ClusterNeeds = ClusterNeeds(),
     choice: PrerequisiteChoice = PrerequisiteChoice(),
+    release: ReleaseChoice | None = None,
 ) -> tuple[Report, ...]:
     """Read vault, key, authority, certificate and policies of each tenancy, and the Secrets of each cluster.
 
@@ -69,17 +72,22 @@ def check_prerequisites(
         clusters: Names of the OSOK Kubernetes Cluster blocks whose Secrets are looked at. May be empty.
         cluster_needs: What has to be there in each cluster.
         choice: Whether to check at all, how long it may take, and what an undecided finding means.
+        release: What will be installed: its manifests are fetched, and every image that they name is asked
+            for. None: only the images that are listed under the needs of clusters.
 
     Returns:
         The reports, when they let the run go on.
 
     Raises:
         PrerequisiteError: A prerequisite is not met, or could not be decided and nobody accepted that.
+        FleetError: The release cannot be fetched.
     """
     if choice.mode is PrerequisiteMode.SKIP:
         get_run_logger().warning("Prerequisites are not checked: %s", choice.reason)
         return ()
     until = datetime.now(UTC) + choice.deadline
+    if release is not None:
+        cluster_needs = with_images(cluster_needs, release, choice.deadline)
     pending = start_reading([load_block(OciTenancy, name) for name in tenancies], needs, until)
     questions = ImageQuestions(until)
     looked_at = [
@@ -93,6 +101,13 @@ def check_prerequisites(
     publish_reports(reports)
     refuse_unmet(reports, choice.unknown)
     return reports
+
+
+def with_images(needs: ClusterNeeds, release: ReleaseChoice, patience: timedelta) -> ClusterNeeds:
+    """The needs of clusters, with every image that the manifests of a release name."""
+    sources = fetch_sources(release.operator, release.olm, release.metrics_server, patience)
+    references = [*needs.images.references, *sources.images]
+    return needs.model_copy(update={"images": needs.images.model_copy(update={"references": references})})
 
 
 @dataclass(frozen=True)

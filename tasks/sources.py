@@ -24,6 +24,7 @@ from tasks.connections import load_block
 from tasks.core.bundles import Bundle, read_bundle
 from tasks.core.catalogs import CatalogServer
 from tasks.core.errors import InputError, ManifestError
+from tasks.core.images import images_of
 from tasks.core.installation import Installation
 from tasks.core.manifests import Manifest, read_manifests
 from tasks.core.olm_release import OlmManifests, normalised_version, read_release, release_files
@@ -63,6 +64,13 @@ class Sources:
     olm: OlmManifests
     other_olm: VersionChange
     metrics_server: list[Manifest] | None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """What the nodes pull for the operator, OLM, the catalog and the metrics server (R5, R6)."""
+        catalog = (self.catalog.image,) if isinstance(self.catalog, CatalogServer) else ()
+        manifests = (self.bundle.csv, *self.bundle.objects, *self.olm.objects, *(self.metrics_server or ()))
+        return tuple(dict.fromkeys((*images_of(manifests), *catalog)))
 
     @property
     def needs(self) -> AccountNeeds:

@@ -198,6 +198,16 @@ class Deadlines(_Settings):
     )
 
 
+class ReleaseChoice(_Settings):
+    """A release of the operator with what it needs, as it is given to install-fleet."""
+
+    operator: OperatorChoice = Field(default=OperatorChoice(), description="As given to install-fleet.")
+    olm: OlmRelease = Field(default=OlmRelease(), description="As given to install-fleet.")
+    metrics_server: MetricsServerChoice = Field(
+        default=MetricsServerChoice(), description="As given to install-fleet."
+    )
+
+
 class CertificateMode(StrEnum):
     """Whose certificate the operator's webhooks serve."""
 

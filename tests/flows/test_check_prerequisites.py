@@ -32,6 +32,7 @@ from tasks.core.prerequisites.settings import (
 )
 from tests.support.artifacts import newest_artifact
 from tests.support.bundle_files import bundle_files
+from tests.support.copied_releases import copied_release
 from tests.support.tenancies import save_tenancy_block
 
 REGION = "eu-frankfurt-1"
@@ -264,6 +265,30 @@ def test_an_image_that_the_nodes_do_not_get_stops_the_run_and_is_asked_for_once(
 
     asked = [request for request in registry.seen if f"/{RepositoryName.PRIVATE.value}/" in request.path]
     assert len(asked) == 1
+
+
+@pytest.mark.cluster
+def test_every_image_of_a_named_release_is_asked_for(
+    server: TenancyServer, place: Place, tenancy: str, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """R5, R6: the operator's, OLM's, its catalog's, the metrics server's and opm."""
+    seed(server, place)
+    block = KubernetesCluster(kubeconfig_file=control_plane.kubeconfig, context="rehearsal")
+    block.save("images-of-release", overwrite=True)
+
+    with ReleaseServer() as registry:
+        release = copied_release(registry, tmp_path)
+        with pytest.raises(PrerequisiteError, match=r"metrics-server/metrics-server:v0\.8\.0: HTTP 404"):
+            check_prerequisites([tenancy], NEEDS, ["images-of-release"], choice=ACCEPTING, release=release)
+
+    asked = [request.path.partition("/manifests/")[0] for request in registry.seen]
+    assert {path.removeprefix("/v2/") for path in asked if path.startswith("/v2/")} == {
+        "operator-framework/olm",
+        "operator-framework/opm",
+        "operatorhubio/catalog",
+        "oracle/oci-service-operator",
+        "metrics-server/metrics-server",
+    }
 
 
 def test_skipping_takes_a_reason() -> None:

@@ -411,13 +411,17 @@ def test_a_repair_holds_while_olm_runs(bench_with_olm: Bench, prefect_server: Sy
     assert report(prefect_server, bench_with_olm.name)["verdict"] == "SOUND"
 
 
+def overwritten_after_a_change(bench: Bench) -> bool:
+    """A change that comes while OLM starts is none to it: it takes what it finds first for what was there."""
+    bench.write(trust=CA.pem)
+    wrong_ca(bench)
+    until = deadline_after(timedelta(seconds=20))
+    return wait_for(bench.content, lambda seen: seen[0] != ISSUED.pem, until)[0] != ISSUED.pem
+
+
 def test_olm_itself_overwrites_a_wrong_ca_and_the_diagnosis_says_so(bench_with_olm: Bench) -> None:
     """OLM 0.46.0 looks at the Secret whenever it changes, and has its own way to repair it."""
-    wrong_ca(bench_with_olm)
-    certificate, *_ = wait_for(
-        bench_with_olm.content, lambda seen: seen[0] != ISSUED.pem, deadline_after(timedelta(minutes=3))
-    )
-    assert certificate != ISSUED.pem
+    assert any(overwritten_after_a_change(bench_with_olm) for _ in range(10))
 
     findings = {one.case: one for one in findings_of(bench_with_olm.observe())}
 

@@ -74,7 +74,7 @@ def check_no_images() -> Finding:
     check = Check(CheckGroup.REGISTRY, _RUNBOOK, "images", "no image was named")
     return check.warned(
         "not checked: whether the cluster gets its images shows only when it pulls them",
-        "Name the images of the bundle and of the pinned components under images, references.",
+        "Fill in release as for install-fleet, or name the images under images, references.",
     )
 
 

@@ -91,8 +91,8 @@ class ImageNeeds(_Settings):
 
     references: list[str] = Field(
         default_factory=list,
-        description="Images of the bundle and of the pinned components, best by digest. Empty: not checked, "
-        "and the report says so.",
+        description="Images that the nodes pull, best by digest, besides those of a release that is named. "
+        "None at all: not checked, and the report says so.",
     )
     pull_secret: str = Field(
         default="",
