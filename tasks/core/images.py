@@ -37,6 +37,8 @@ def _of_object(manifest: Manifest) -> Iterator[str]:
             yield from (related["image"] for related in spec.get("relatedImages") or ())
         case kind if kind in _WITH_TEMPLATE:
             yield from _of_template(spec)
+        case _:
+            return
 
 
 def _of_template(spec: dict[str, Any]) -> Iterator[str]:
