@@ -6,6 +6,7 @@ PYTHON ?= python3
 TOOLS := .tools
 UV := $(TOOLS)/bin/uv
 RUN := $(UV) run --frozen --no-sync
+PYTEST = $(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export UV_PYTHON_DOWNLOADS := never
 CLUSTERS ?= 1
 OLM ?= 0.46.0
@@ -33,8 +34,11 @@ programs: setup  ## Build every program that the tests run (cached outside the c
 rehearsal: setup  ## Install the operator on an embedded control plane through Prefect (KEEP=1, CLUSTERS=N, OLM=0.20.0, AUTHORITY=OCI)
 	$(RUN) python -m deployments.rehearsal --clusters $(CLUSTERS) --olm $(OLM) $(if $(AUTHORITY),--authority $(AUTHORITY)) $(if $(KEEP),--keep)
 
-test: programs  ## All tests, in WORKERS=2 processes; builds the control plane's programs when they are not cached
-	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
+test: programs  ## The tests, in WORKERS=2 processes; builds the control plane's programs when they are not cached
+	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered $(ARGS)
+
+test-long: programs  ## The long tests: kills at every step, every answer at a gate, every change, other bundles
+	$(PYTEST) -m long $(ARGS)
 
 test-core: setup  ## The pure tests, in seconds
 	$(RUN) pytest tests/core $(ARGS)
@@ -65,4 +69,4 @@ format: setup  ## Format and fix what can be fixed safely
 clean:  ## Remove what the targets made in this folder
 	rm -rf .venv $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage*
 
-.PHONY: help setup programs rehearsal test test-core check deploy automations format clean
+.PHONY: help setup programs rehearsal test test-long test-core check deploy automations format clean

@@ -46,6 +46,7 @@ from tests.support.tenancies import save_tenancy_block
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.long,
     pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True),
 ]
 

@@ -25,7 +25,7 @@ from tests.support.cluster_states import differences_between, state_of
 from tests.support.crashes import AuditWatch, KillPoint, kill_worker_and_flow_runs
 from tests.support.worlds import WorldStarter
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 OPERATOR = "oci-service-operator"
 NAMESPACE = "oci-service-operator-system"

@@ -43,6 +43,7 @@ from tests.support.gates import (
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.long,
     pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True),
 ]
 

@@ -25,7 +25,7 @@ from tests.support.small_installs import InstallSite, install_site, patiently, t
 from tests.support.small_operators import SmallOperator
 from tests.support.worlds import OLM_VERSIONS
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 REAL_BUNDLE = Path(__file__).parents[3] / "shared" / "osok-1.1.9-bundle"
 ADMINISTERED = "variants-administered"

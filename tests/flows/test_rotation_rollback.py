@@ -30,6 +30,7 @@ from tests.support.rotations import (
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.long,
     pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True, scope="module"),
 ]
 

@@ -20,7 +20,7 @@ from tests.support.drift_cases import webhook
 from tests.support.drift_worlds import DriftBench, drift_bench
 from tests.support.small_installs import tasks_outside_flows
 
-pytestmark = [pytest.mark.cluster]
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 LOOKS = int(os.environ.get("OSOK_FLEET_LOOKS", "20"))
 OTHER_PEM = base64.b64encode(OTHER_CA.pem).decode()

@@ -19,6 +19,7 @@ from tests.support.small_installs import tasks_outside_flows
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.long,
     pytest.mark.parametrize("untouched_world", [OlmVersion.V0_46_0], indirect=True),
 ]
 
