@@ -206,10 +206,20 @@ def test_a_binding_that_is_active_makes_the_injector_inject(installed: ClusterCl
     _make_mesh_namespace(installed, namespace, proof.namespace_labels)
 
     pod = {**proof.pod, "metadata": {**proof.pod["metadata"], "namespace": namespace}}
-    made = installed.create(pod, ApplyMode.SERVER_DRY_RUN)["spec"]
+    made = wait_for(lambda: _created_with_proxy(installed, pod))["spec"]
 
     assert [each["name"] for each in made["initContainers"]] == list(proof.init_containers)
     assert [each["name"] for each in made["containers"]] == ["proof", *proof.containers]
+
+
+def _created_with_proxy(client: ClusterClient, pod: Manifest) -> Manifest | None:
+    """OLM brings the bundle's ConfigMap, and writes it once more while the installation ends."""
+    config = ObjectRef("v1", "ConfigMap", "oci-service-operator-servicemesh-config", NAMESPACE)
+    client.patch(config, {"data": {"SIDECAR_IMAGE": "example.com/proxy:1"}})
+    try:
+        return client.create(pod, ApplyMode.SERVER_DRY_RUN)
+    except ClusterRejectedError:
+        return None
 
 
 def _make_mesh_namespace(client: ClusterClient, namespace: str, labels: dict[str, str]) -> None:
@@ -220,8 +230,6 @@ def _make_mesh_namespace(client: ClusterClient, namespace: str, labels: dict[str
     service = {"selector": {"app": "osok-fleet-proof"}, "ports": [{"port": 80}]}
     metadata = {"name": "demo", "namespace": namespace}
     client.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service})
-    config = ObjectRef("v1", "ConfigMap", "oci-service-operator-servicemesh-config", NAMESPACE)
-    client.patch(config, {"data": {"SIDECAR_IMAGE": "example.com/proxy:1"}})
     api_version = "servicemesh.oci.oracle.com/v1beta1"
     binding = {
         "apiVersion": api_version,
