@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -83,12 +83,15 @@ class OwnRun:
     def go(self) -> State[Any]:
         """Start it from the top, as a worker does after every schedule; returns how it ended or waits."""
         flow_run = self.client.read_flow_run(self.run_id)
-        # Pause is how Prefect leaves a flow that was suspended.
-        with suppress(Pause):
+        left_with: State[Any] | None = None
+        try:
             run_flow_sync(self.flow, flow_run, self.parameters, return_type="state")
+        except Pause as pause:
+            # That is how Prefect leaves a flow that was suspended; on the server its deadline may be over.
+            left_with = pause.state
         # Otherwise the last lines wait for their batch, and the test's process for a server that has ended.
         APILogHandler().flush()
-        return self.state()
+        return left_with or self.state()
 
     def state(self) -> State[Any]:
         """Its state on the server."""
