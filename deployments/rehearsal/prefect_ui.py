@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page, Response, sync_playwright
 from playwright.sync_api import TimeoutError as BrowserTimeoutError
 
+from deployments.rehearsal.processes import ProgramError
 from tasks.core.errors import PrerequisiteError
 
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -31,6 +32,7 @@ _FLAGS = (
 _WIDTH, _HEIGHT = 1180, 900
 _PATIENCE_MS = 300_000
 _ATTEMPTS = 10
+_PAUSE_MS = 2_000
 _TEXT = "textarea, input"
 _CHOSEN = ".p-select-button__value"
 _OPTION = ".p-select-option"
@@ -189,14 +191,31 @@ class RunForm:
         _try_again(lambda timeout: shown.wait_for(timeout=timeout), self.submit_button.click)
 
     def submit(self) -> UUID:
-        """Press Submit and open the page of the flow run that this made; returns its id."""
-        # The notice with the button View run is gone after a few seconds, too soon for a busy machine.
-        with self.page.expect_response(lambda response: "/create_flow_run" in response.url) as created:
-            self.submit_button.click()
-        run = UUID(created.value.json()["id"])
+        """Press Submit and open the page of the flow run that this made; returns its id.
+
+        A server that is too busy says so, and the form stays: Submit is pressed again.
+
+        Raises:
+            ProgramError: It says the same every time.
+        """
+        answer = self._press_submit()
+        for _ in range(_ATTEMPTS):
+            if answer.ok:
+                break
+            self.page.wait_for_timeout(_PAUSE_MS)
+            answer = self._press_submit()
+        if not answer.ok:
+            raise ProgramError("submit the form", self.page.url, "HTTP 201", answer.text())
+        run = UUID(answer.json()["id"])
         address = urlsplit(self.page.url)
         self.page.goto(f"{address.scheme}://{address.netloc}/runs/flow-run/{run}")
         return run
+
+    def _press_submit(self) -> Response:
+        # The notice with the button View run is gone after a few seconds, too soon for a busy machine.
+        with self.page.expect_response(lambda response: "/create_flow_run" in response.url) as created:
+            self.submit_button.click()
+        return created.value
 
     def _fill_group(
         self,
