@@ -15,10 +15,12 @@ from tasks.certificates.observing import read_authority
 from tasks.core.drift.choice import VerificationChoice
 from tasks.core.drift.expectation import Expectation
 from tasks.core.drift.memory import ClusterMemory
+from tasks.core.drift.publication import PublicationChoice
 from tasks.core.drift.results import VERIFIED, FleetVerification, VerificationState
 from tasks.core.settings import MetricsServerChoice, OlmRelease, OperatorChoice
 from tasks.drift.announcing import announce
 from tasks.drift.clusters import every_cluster
+from tasks.drift.publication import hand_on
 from tasks.drift.publishing import publish, read_memories, with_last_time
 from tasks.drift.verifying import Verified, checked, verify_cluster
 from tasks.sources import fetch_sources
@@ -46,12 +48,13 @@ def _flow_run_name() -> str:
     flow_run_name=_flow_run_name,
     task_runner=_THREADS,  # type: ignore[arg-type]  # Prefect's runner is invariant in its future
 )
-def verify_fleet(
+def verify_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the form in the Prefect UI
     clusters: ClusterNames = [],  # noqa: B006 - Prefect makes the form of it; nobody changes it
     operator: OperatorChoice = OperatorChoice(),
     olm: OlmRelease = OlmRelease(),
     metrics_server: MetricsServerChoice = MetricsServerChoice(),
     choice: VerificationChoice = VerificationChoice(),
+    publication: PublicationChoice = PublicationChoice(),
 ) -> State[None]:
     """Compare clusters with what install-fleet makes of the same parameters. Nothing is changed.
 
@@ -63,6 +66,7 @@ def verify_fleet(
         olm: Which Operator Lifecycle Manager should be there, and where its two manifest files come from.
         metrics_server: Whether the metrics server is part of the installation.
         choice: What is looked at, what counts as expiring, and what is left out.
+        publication: Where metrics and the report of the fleet go.
 
     Returns:
         Completed; or Completed under the name DriftFound; or Failed under the name NotVerified.
@@ -89,7 +93,7 @@ def verify_fleet(
     fleet = FleetVerification(at=datetime.now(UTC), clusters=dated)
     for one in verified:
         announce(one)
-    publish(fleet, verified, known)
+    publish(fleet, verified, known, hand_on(fleet, publication))
     return _final_state(fleet, verified)
 
 

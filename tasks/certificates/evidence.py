@@ -6,11 +6,8 @@ Prefect's database: a run that was suspended and starts again from the top goes 
 that is there already is not made again, and a chain that somebody changed meanwhile is refused.
 """
 
-import inspect
 import threading
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
@@ -18,10 +15,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
-from prefect.filesystems import LocalFileSystem, WritableFileSystem
-from prefect.results import get_default_result_storage, resolve_result_storage
-from prefect.utilities.asyncutils import run_coro_as_sync
+from prefect.filesystems import WritableFileSystem
+from prefect.results import get_default_result_storage
 
+from tasks.connections.storages import completed, find_storage
 from tasks.core.errors import InputError
 from tasks.core.evidence import (
     START,
@@ -186,22 +183,11 @@ def _published_records(run: UUID) -> tuple[EvidenceRecord, ...]:
 
 
 def _storage(location: str, context: FlowRunContext) -> WritableFileSystem:
-    if Path(location).is_absolute():
-        return LocalFileSystem(basepath=location)
-    try:
-        storage: WritableFileSystem = _completed(
-            resolve_result_storage(location)
-            if location
-            else context.result_store.result_storage or get_default_result_storage()
-        )
-    except (ValueError, TypeError):
-        raise InputError(
-            "keep evidence",
-            location,
-            "block-type/name of a saved storage block, an absolute folder, or nothing",
-            "no such block",
-            "Create it in the Prefect UI under Blocks, or correct the name.",
-        ) from None
+    if location:
+        return find_storage("keep evidence", location)
+    storage: WritableFileSystem = completed(
+        context.result_store.result_storage or get_default_result_storage()
+    )
     return storage
 
 
@@ -223,12 +209,12 @@ def _keep_head(run: UUID, records: tuple[EvidenceRecord, ...]) -> None:
 
 
 def _write(storage: WritableFileSystem, path: str, text: str) -> None:
-    _completed(storage.write_path(path, text.encode()))
+    completed(storage.write_path(path, text.encode()))
 
 
 def _read(storage: WritableFileSystem, path: str) -> tuple[EvidenceRecord, ...]:
     try:
-        content: bytes = _completed(storage.read_path(path))
+        content: bytes = completed(storage.read_path(path))
     except (ValueError, OSError) as error:
         raise _AbsentError(
             "go on with the evidence",
@@ -238,10 +224,6 @@ def _read(storage: WritableFileSystem, path: str) -> tuple[EvidenceRecord, ...]:
             "Is it the storage that the flow run began with, reachable from every worker?",
         ) from None
     return read_records(content.decode())
-
-
-def _completed(answer: Any) -> Any:  # noqa: ANN401 - Prefect and its storage blocks answer at once or with a coroutine
-    return run_coro_as_sync(answer) if inspect.iscoroutine(answer) else answer
 
 
 def _markdown(run: UUID, records: tuple[EvidenceRecord, ...], path: str) -> str:

@@ -135,6 +135,16 @@ class RolledBackError(CertificateError):
     """A published certificate was not accepted; the one before it was put back and serves."""
 
 
+class PublicationError(FleetError):
+    """Metrics or a report could not be handed on; the verification they tell of stands."""
+
+
+class PublicationUnavailableError(PublicationError):
+    """No usable answer from where they should go: connection refused, timeout, 429 or 5xx."""
+
+    reaction = Reaction.RETRY
+
+
 class DecisionError(FleetError):
     """A person denied something, or has not decided yet: nothing goes on without them."""
 

@@ -43,7 +43,7 @@ def read_memories(clusters: Sequence[str]) -> dict[str, ClusterDocument]:
             keys = {_document_key(name): name for name in names}
             wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=list(keys)))
             for artifact in client.read_latest_artifacts(artifact_filter=wanted, limit=_BATCH):
-                document = _read(ClusterDocument, str(artifact.data))
+                document = read_document(ClusterDocument, str(artifact.data))
                 if document is not None:
                     found[keys[artifact.key]] = document
     return found
@@ -58,7 +58,7 @@ def with_last_time(
         last = [
             document
             for artifact in client.read_latest_artifacts(artifact_filter=wanted, limit=1)
-            if (document := _read(FleetVerification, str(artifact.data))) is not None
+            if (document := read_document(FleetVerification, str(artifact.data))) is not None
         ]
     times = {name: document.result.verified_at for name, document in known.items()}
     times |= {one.cluster: one.verified_at for fleet in last for one in fleet.clusters if one.verified_at}
@@ -69,15 +69,33 @@ def with_last_time(
 
 
 def publish(
-    fleet: FleetVerification, verified: Iterable[Verified], known: dict[str, ClusterDocument]
+    fleet: FleetVerification,
+    verified: Iterable[Verified],
+    known: dict[str, ClusterDocument],
+    handed_on: Sequence[str] = (),
 ) -> None:
-    """Write the fleet's status, and the pages of the clusters about which there is something to say."""
-    create_markdown_artifact(fleet_status(fleet), key=FLEET_KEY, description=fleet.summary())
+    """Write the fleet's status, and the pages of the clusters about which there is something to say.
+
+    Args:
+        fleet: What was found.
+        verified: The same with what follows from it, in the same order.
+        known: The last document of each cluster.
+        handed_on: What became of metrics and report.
+    """
+    create_markdown_artifact(fleet_status(fleet, handed_on), key=FLEET_KEY, description=fleet.summary())
     create_markdown_artifact(_fenced(fleet), key=f"{FLEET_KEY}-json", description="The same for machines")
     for result, one in zip(fleet.clusters, verified, strict=True):
         document = ClusterDocument(result=result, memory=one.memory)
         if _is_worth_a_page(document, known.get(result.cluster)):
             _publish_cluster(document, fleet)
+
+
+def read_document(model: type[ModelT], text: str) -> ModelT | None:
+    """The document in an artifact; None where it is another one, as of another version of this product."""
+    try:
+        return model.model_validate_json(text.removeprefix(_FENCE).removesuffix(_END))
+    except ValidationError:
+        return None
 
 
 def _publish_cluster(document: ClusterDocument, fleet: FleetVerification) -> None:
@@ -103,13 +121,6 @@ def _document_key(cluster: str) -> str:
 
 def _fenced(document: BaseModel) -> str:
     return f"{_FENCE}{document.model_dump_json(indent=2)}{_END}"
-
-
-def _read(model: type[ModelT], text: str) -> ModelT | None:
-    try:
-        return model.model_validate_json(text.removeprefix(_FENCE).removesuffix(_END))
-    except ValidationError:
-        return None
 
 
 def _batches(names: Sequence[str]) -> Iterable[Sequence[str]]:

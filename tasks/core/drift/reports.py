@@ -16,9 +16,14 @@ _HEADERS = ("Cluster", "State", "Version", "Health", "Certificate days", "Drift"
 _ITEM_HEADERS = ("Severity", "Kind", "Object", "Field", "Expected", "Found", "Owner", "Since")
 
 
-def fleet_status(fleet: FleetVerification) -> str:
-    """One table, the worst clusters first; from `ROWS` on the rest is folded into counts."""
-    ordered = sorted(fleet.clusters, key=lambda one: _rank(one, fleet.at))
+def fleet_status(fleet: FleetVerification, handed_on: Iterable[str] = ()) -> str:
+    """One table, the worst clusters first; from `ROWS` on the rest is folded into counts.
+
+    Args:
+        fleet: What was found.
+        handed_on: What became of metrics and report, a line for each.
+    """
+    ordered = worst_clusters_first(fleet)
     shown, folded = ordered[:ROWS], ordered[ROWS:]
     parts = [
         f"**{escaped(fleet.summary())}**\n",
@@ -26,6 +31,7 @@ def fleet_status(fleet: FleetVerification) -> str:
         table(_HEADERS, [_row(one, fleet.at) for one in shown]),
         _folded(folded),
         _repeated(fleet.clusters),
+        _handed_on(handed_on),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -52,6 +58,38 @@ def cluster_page(one: ClusterVerification, now: datetime) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def worst_clusters_first(fleet: FleetVerification) -> list[ClusterVerification]:
+    """By severity, number of items and days of the certificate; unknown is worse than a warning."""
+    return sorted(fleet.clusters, key=lambda one: _rank(one, fleet.at))
+
+
+def repeated(clusters: Iterable[ClusterVerification]) -> list[tuple[str, int]]:
+    """Drift that several clusters have in common and how many they are, at most ten."""
+    counted = Counter(item.summary for one in clusters for item in one.items)
+    return [(summary, number) for summary, number in counted.most_common(10) if number > 1]
+
+
+def drift_text(one: ClusterVerification) -> str:
+    """How many items of which kind, and the worst of them."""
+    if not one.items:
+        return "none" if not one.error else ""
+    kinds = Counter(item.kind.value for item in one.items)
+    counted = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    return f"{counted}: {one.items[0].ref} {one.items[0].field}".rstrip()
+
+
+def health_text(one: ClusterVerification) -> str:
+    """The worst severity, or why it is not known."""
+    if one.error:
+        return one.error[:160]
+    return one.worst.value if one.worst else "OK"
+
+
+def version_text(one: ClusterVerification) -> str:
+    """What is installed."""
+    return " / ".join(part for part in (one.operator, one.olm and f"OLM {one.olm}") if part)
+
+
 def _rank(one: ClusterVerification, now: datetime) -> tuple[int, int, int, int, str]:
     days = one.certificate_days(now)
     severity = _SEVERITIES.index(one.worst)
@@ -69,30 +107,15 @@ def _rank(one: ClusterVerification, now: datetime) -> tuple[int, int, int, int, 
 
 def _row(one: ClusterVerification, now: datetime) -> tuple[str, ...]:
     days = one.certificate_days(now)
-    version = " / ".join(part for part in (one.operator, one.olm and f"OLM {one.olm}") if part)
     return (
         one.cluster,
         one.state.value,
-        version,
-        _health(one),
+        version_text(one),
+        health_text(one),
         "" if days is None else str(days),
-        _drift(one),
+        drift_text(one),
         _when(one.verified_at),
     )
-
-
-def _health(one: ClusterVerification) -> str:
-    if one.error:
-        return one.error[:160]
-    return one.worst.value if one.worst else "OK"
-
-
-def _drift(one: ClusterVerification) -> str:
-    if not one.items:
-        return "none" if not one.error else ""
-    kinds = Counter(item.kind.value for item in one.items)
-    counted = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
-    return f"{counted}: {one.items[0].ref} {one.items[0].field}".rstrip()
 
 
 def _first_end(fleet: FleetVerification) -> str:
@@ -115,9 +138,13 @@ def _folded(rest: list[ClusterVerification]) -> str:
 
 def _repeated(clusters: Iterable[ClusterVerification]) -> str:
     """The same drift on several clusters has one cause: a list of it says more than many rows."""
-    counted = Counter(item.summary for one in clusters for item in one.items)
-    rows = [(summary, str(number)) for summary, number in counted.most_common(10) if number > 1]
+    rows = [(summary, str(number)) for summary, number in repeated(clusters)]
     return "## The same on several clusters\n\n" + table(("Drift", "Clusters"), rows) if rows else ""
+
+
+def _handed_on(lines: Iterable[str]) -> str:
+    shown = list(lines)
+    return "## Metrics and report\n\n" + bullets(shown) if shown else ""
 
 
 def _items_section(items: tuple[DriftItem, ...]) -> str:
