@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,11 +61,12 @@ def events(client: SyncPrefectClient, cluster: str) -> list[tuple[str, Manifest]
 
 
 def test_a_scheduled_run_finds_an_untouched_cluster_fine(
-    untouched_world: World, bench: DriftBench, deployed: SyncPrefectClient
+    untouched_world: World, bench: DriftBench, deployed: SyncPrefectClient, tmp_path: Path
 ) -> None:
+    publication = {"report": str(tmp_path), "textfile": str(tmp_path)}
     finished: FinishedRun = follow(
         deployed,
-        submit(deployed, "verify-fleet/verify-fleet", parameters(untouched_world)),
+        submit(deployed, "verify-fleet/verify-fleet", parameters(untouched_world, publication=publication)),
         lambda _: None,
     )
 
@@ -75,15 +77,21 @@ def test_a_scheduled_run_finds_an_untouched_cluster_fine(
     assert f"| {bench.name} | FINE | oci-service-operator.v1.1.9 / OLM 0.46.0 | OK |" in newest_artifact(
         deployed, "fleet-status"
     )
+    # It looks at one cluster, and its deployment at all: the metrics of the others are not taken away.
+    assert [path.name for path in tmp_path.iterdir()] == ["osok-fleet-verify-fleet-part.html"]
+    assert "- Metrics: not handed on, for this run looked at other clusters" in newest_artifact(
+        deployed, "fleet-status"
+    )
 
 
 def test_drift_is_told_once_remembered_and_resolved(
-    untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+    untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient, tmp_path: Path
 ) -> None:
+    handed_on = {"fleet": "prod", "textfile": str(tmp_path), "report": str(tmp_path)}
     with bench.stranger.patched(ROLE, (RULES, ["get"])):
         first = run_here(untouched_world)
         since = document(prefect_server, f"drift-{bench.name}")["result"]["items"][0]["since"]
-        second = run_here(untouched_world)
+        second = run_here(untouched_world, publication=handed_on)
         again = document(prefect_server, f"drift-{bench.name}")["result"]["items"][0]
     third = run_here(untouched_world)
 
@@ -101,6 +109,11 @@ def test_drift_is_told_once_remembered_and_resolved(
     assert [name for name, _ in told] == ["osok.drift.found", "osok.drift.resolved"]
     assert [payload["cluster"] for _, payload in told] == [bench.name, bench.name]
     assert (told[0][1]["owner"], told[1][1]["summary"]) == ("mallory", SUMMARY)
+    series = f'osok_drift_items{{cluster="{bench.name}",fleet="prod",kind="CHANGED",severity="WARNING"}} 1.0'
+    assert series in (tmp_path / "osok-fleet-prod.prom").read_text()
+    report = (tmp_path / "osok-fleet-prod.html").read_text()
+    assert '<td class="text">mallory</td>' in report
+    assert "Area chart of drift in " in report
 
 
 def test_an_ignored_field_is_no_drift_and_its_reason_is_shown(

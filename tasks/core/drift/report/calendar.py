@@ -29,13 +29,15 @@ class CalendarRow:
 
     Attributes:
         first: The first date at which something stops working.
-        what: What happens then, and to which object.
+        kind: What happens then.
+        subject: To which certificate or object.
         ends: The earliest date of each kind that there is.
     """
 
     cluster: str
     first: datetime
-    what: str
+    kind: EndKind
+    subject: str
     ends: Mapping[EndKind, datetime]
 
 
@@ -61,8 +63,7 @@ def calendar_rows(clusters: Iterable[ClusterVerification]) -> tuple[CalendarRow,
         ends: dict[EndKind, datetime] = {}
         for entry in one.calendar:
             ends[entry.kind] = min(entry.at, ends.get(entry.kind, entry.at))
-        what = f"{ELEMENTS[first.kind]}: {first.subject}"
-        rows.append(CalendarRow(one.cluster, first.at, what, ends))
+        rows.append(CalendarRow(one.cluster, first.at, first.kind, first.subject, ends))
     return tuple(sorted(rows, key=lambda row: (row.first, row.cluster)))
 
 

@@ -155,7 +155,9 @@ def _days(at: datetime, now: datetime) -> int:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    """Without the marks that messages have for Markdown."""
+    plain = text.replace("`", "")
+    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}…"
 
 
 def _owner(item: DriftItem) -> str:

@@ -15,14 +15,14 @@ from matplotlib.ticker import MaxNLocator
 
 from tasks.core.drift.certificates import EndKind
 from tasks.core.drift.items import DriftSeverity
-from tasks.core.drift.report.calendar import ELEMENTS, Month
+from tasks.core.drift.report.calendar import ELEMENTS, LATER, Month
 from tasks.core.drift.report.history import HistoryPoint
 
 # Okabe and Ito's colours, which people with any colour vision tell apart; hatches do so in print.
 _END_STYLES: Mapping[EndKind, tuple[str, str]] = {
     EndKind.LEAF_EXPIRES: ("#d55e00", ""),
     EndKind.ISSUER_EXPIRES: ("#0072b2", "//"),
-    EndKind.TRUSTED_CA_EXPIRES: ("#56b4e9", ".."),
+    EndKind.TRUSTED_CA_EXPIRES: ("#56b4e9", "\\\\"),
     EndKind.OLM_REPLACES: ("#009e73", "xx"),
     EndKind.OLM_ROTATES: ("#f0e442", ""),
     EndKind.REQUEST_COLLECTED: ("#cc79a7", "--"),
@@ -36,7 +36,8 @@ _SIZE = (10.5, 3.2)
 
 
 def calendar_plot(months: Sequence[Month]) -> str:
-    """Stacked bars: how many elements end in each month."""
+    """Stacked bars: how many elements end in each month; without those that end later, which are most."""
+    months = [month for month in months if month.label != LATER]
     with _settings():
         figure, axes = _figure("Elements that end")
         places = range(len(months))
@@ -113,13 +114,13 @@ def _figure(label: str) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.set_ylabel(label)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(bottom=0)
     axes.grid(visible=True, axis="y", lw=0.3)
     axes.set_axisbelow(True)
     return figure, axes
 
 
 def _legend(axes: Axes) -> None:
+    """With room above what was drawn."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         axes.legend(handles, labels, loc="upper right", frameon=False, ncols=3)
