@@ -1,4 +1,4 @@
-"""Takes the pictures in docs/images: install-fleet from its form in the Prefect UI to its report; the gate.
+"""Takes the pictures in docs/images: install-fleet from its form in the Prefect UI; the gate; the report.
 
 `python -m deployments.rehearsal.screenshots` starts a world and a Prefect server of its own.
 It needs Chromium.
@@ -19,6 +19,7 @@ from deployments.rehearsal.gate_pictures import GATE_PICTURES, deny_then_approve
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.prefect_ui import PrefectUi, open_browser
 from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.report_pictures import REPORT_PICTURES, take_report_pictures
 from deployments.rehearsal.rotating import make_authority
 from deployments.rehearsal.running import follow, prefect_environment, save_blocks, submit
 from deployments.rehearsal.world import World
@@ -30,7 +31,7 @@ PICTURES = tuple(f"install-fleet-{what}.png" for what in ("form", "running", "fi
 
 _DEPLOYMENT = "install-fleet/install-fleet"
 _IMAGES = Path(__file__).parents[2] / "docs" / "images"
-_GATE, _INSTALL = "gate", "install"
+_GATE, _INSTALL, _REPORT = "gate", "install", "report"
 _PATIENCE = timedelta(minutes=5)
 _TALL = 1400
 _AUTHORITY = "example-ca"
@@ -80,16 +81,19 @@ def main() -> int:
     """Take the pictures in a world of their own."""
     parser = argparse.ArgumentParser(prog="python -m deployments.rehearsal.screenshots", description=__doc__)
     parser.add_argument("--folder", type=Path, default=_IMAGES, help="where the PNG files go")
-    parser.add_argument("--only", choices=(_INSTALL, _GATE), help="of what; default: of everything")
+    parser.add_argument("--only", choices=(_INSTALL, _GATE, _REPORT), help="of what; default: of everything")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
-    wanted = {_INSTALL: PICTURES, _GATE: GATE_PICTURES}
+    wanted = {_INSTALL: PICTURES, _GATE: GATE_PICTURES, _REPORT: REPORT_PICTURES}
     if arguments.only:
         wanted = {arguments.only: wanted[arguments.only]}
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="osok-fleet-screenshots-") as scratch:
-            _take_pictures(Path(scratch), folder, frozenset(wanted))
+        if wanted.keys() - {_REPORT}:
+            with tempfile.TemporaryDirectory(prefix="osok-fleet-screenshots-") as scratch:
+                _take_pictures(Path(scratch), folder, frozenset(wanted))
+        if _REPORT in wanted:
+            take_report_pictures(folder, _say)
     except FleetError as error:
         _say(str(error))
         return 1

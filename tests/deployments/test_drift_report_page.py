@@ -1,4 +1,4 @@
-"""The report of a fleet opened as a file in a real browser: it asks for nothing and breaks no rule of its own."""
+"""The report of a fleet opened as a file in a real browser: it asks for nothing and breaks no rule."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -61,7 +61,7 @@ def test_without_a_choice_nothing_goes_anywhere() -> None:
 def test_metrics_are_pushed_with_the_login_of_a_secret_block(httpserver: HTTPServer) -> None:
     gateway = PushgatewayServer(httpserver)
     gateway.login = "Basic YWRhOmdlaGVpbQ=="
-    Secret(value="ada:geheim").save("pushgateway", overwrite=True)  # type: ignore[arg-type]  # pydantic wraps it
+    Secret(value="ada:geheim").save("pushgateway", overwrite=True)
     choice = PublicationChoice(fleet="prod", pushgateway=gateway.url, pushgateway_login="pushgateway")
 
     lines = handed_on(fleet(verified("a")), choice)
