@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from prefect import State, flow
@@ -25,15 +25,12 @@ from tasks.core.settings import (
     OperatorChoice,
 )
 from tasks.core.steps import InstallStep
-from tasks.metrics_server import ensure_metrics_server
-from tasks.olm import apply_olm_crds, apply_olm_objects, wait_for_olm
-from tasks.operator.catalog import publish_catalog, wait_for_catalog
-from tasks.operator.namespace import prepare_operator_namespace
-from tasks.operator.subscription import (
-    approve_install_plan,
-    ensure_operator_group,
-    subscribe,
-    wait_for_csv_succeeded,
+from tasks.installation import (
+    install_metrics_server,
+    install_olm,
+    install_operator,
+    prepare_namespace,
+    until,
 )
 from tasks.prerequisites.upstream import Upstream, check_upstream
 from tasks.reporting import StepLog, publish_reports, raise_unless_all_installed
@@ -125,26 +122,23 @@ class _Run:
     def before(self, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
         """In a rollout, everything before the decision of the wave."""
         if _has_prerequisites(log, self.upstream):
-            _before_the_decision(cluster, log, self.sources, wave, self.deadlines)
+            _before_the_decision(self, cluster, log, wave)
 
     def after(self, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
         """In a rollout, everything after it."""
-        _after_the_decision(cluster, log, self.sources, wave, self.deadlines)
+        _after_the_decision(self, cluster, log, wave)
 
 
 def _one_after_another(run: _Run, names: Sequence[str]) -> None:
-    sources, deadlines = run.sources, run.deadlines
-    wave = CertificateWave(sources.profile, sources.installation.namespace, run.certificate)
+    wave = CertificateWave(run.sources.profile, run.sources.installation.namespace, run.certificate)
     logs = {name: run.new_log(name) for name in names}
     prepared = {
-        name: _prepare(log, sources, wave, deadlines)
-        for name, log in logs.items()
-        if _has_prerequisites(log, run.upstream)
+        name: _prepare(run, log, wave) for name, log in logs.items() if _has_prerequisites(log, run.upstream)
     }
     wave.decide()
     for name, cluster in prepared.items():
         if cluster is not None:
-            _finish(cluster, logs[name], sources, wave, deadlines)
+            _finish(run, cluster, logs[name], wave)
     wave.finish()
     reports = [log.report() for log in logs.values()]
     publish_reports(reports)
@@ -180,98 +174,45 @@ def _has_prerequisites(log: StepLog, upstream: Upstream) -> bool:
     return True
 
 
-def _prepare(
-    log: StepLog, sources: Sources, wave: CertificateWave, deadlines: Deadlines
-) -> KubernetesCluster | None:
+def _prepare(run: _Run, log: StepLog, wave: CertificateWave) -> KubernetesCluster | None:
     """Everything before the decision: target, OLM, namespace, request. None when a step failed."""
     try:
         cluster = log.record(InstallStep.BLOCK, load_block, KubernetesCluster, log.cluster)
-        _before_the_decision(cluster, log, sources, wave, deadlines)
+        _before_the_decision(run, cluster, log, wave)
     except FleetError:
         # As above.
         return None
     return cluster
 
 
-def _before_the_decision(
-    cluster: KubernetesCluster,
-    log: StepLog,
-    sources: Sources,
-    wave: CertificateWave,
-    deadlines: Deadlines,
-) -> None:
-    until = _until(deadlines.target)
-    target = log.record(InstallStep.TARGET, check_target, cluster, sources.needs, until)
-    install_olm(cluster, sources, log, _until(deadlines.olm))
-    log.record(
-        InstallStep.NAMESPACE,
-        prepare_operator_namespace,
-        cluster,
-        sources.profile,
-        sources.bundle,
-        sources.installation.namespace,
-    )
+def _before_the_decision(run: _Run, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
+    sources, deadlines = run.sources, run.deadlines
+    deadline = until(deadlines.target)
+    target = log.record(InstallStep.TARGET, check_target, cluster, sources.needs, deadline)
+    install_olm(cluster, sources, log, until(deadlines.olm))
+    prepare_namespace(cluster, sources, log)
     if wave.choice.mode is CertificateMode.OWN:
         log.record(InstallStep.CERTIFICATE_REQUEST, wave.request, cluster, target)
 
 
-def _finish(
-    cluster: KubernetesCluster,
-    log: StepLog,
-    sources: Sources,
-    wave: CertificateWave,
-    deadlines: Deadlines,
-) -> None:
+def _finish(run: _Run, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
     """Everything after the decision: certificate, operator, metrics server, verification."""
     try:
-        _after_the_decision(cluster, log, sources, wave, deadlines)
+        _after_the_decision(run, cluster, log, wave)
     except FleetError:
         # As above.
         return
 
 
-def _after_the_decision(
-    cluster: KubernetesCluster,
-    log: StepLog,
-    sources: Sources,
-    wave: CertificateWave,
-    deadlines: Deadlines,
-) -> None:
+def _after_the_decision(run: _Run, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
+    sources, deadlines, own = run.sources, run.deadlines, wave.choice.mode is CertificateMode.OWN
     wave.csvs[log.cluster] = sources.installation.csv
-    if wave.choice.mode is CertificateMode.OWN:
-        until = _until(wave.choice.publish_within)
-        log.record(InstallStep.CERTIFICATE, wave.carry_out, cluster, log.cluster, until)
-    install_operator(cluster, sources, log, _until(deadlines.operator))
-    if sources.metrics_server is not None:
-        until = _until(deadlines.metrics_server)
-        manifests = sources.metrics_server
-        log.record(InstallStep.METRICS_SERVER, ensure_metrics_server, cluster, manifests, until)
-    until = _until(deadlines.verification)
-    namespace = sources.installation.namespace
-    log.record(InstallStep.VERIFICATION, verify_operator, cluster, sources.profile, namespace, until)
-    if wave.choice.mode is CertificateMode.OWN:
+    if own:
+        deadline = until(wave.choice.publish_within)
+        log.record(InstallStep.CERTIFICATE, wave.carry_out, cluster, log.cluster, deadline)
+    install_operator(cluster, sources, log, until(deadlines.operator))
+    install_metrics_server(cluster, sources, log, until(deadlines.metrics_server))
+    deadline, namespace = until(deadlines.verification), sources.installation.namespace
+    log.record(InstallStep.VERIFICATION, verify_operator, cluster, sources.profile, namespace, deadline)
+    if own:
         log.record(InstallStep.PROOF, wave.prove, cluster, log.cluster)
-
-
-def install_olm(cluster: KubernetesCluster, sources: Sources, log: StepLog, until: datetime) -> None:
-    """R2 and R3."""
-    log.version("OLM", sources.olm.version)
-    log.record(InstallStep.OLM_CRDS, apply_olm_crds, cluster, sources.olm, sources.other_olm, until)
-    log.record(InstallStep.OLM_OBJECTS, apply_olm_objects, cluster, sources.olm, sources.other_olm)
-    log.record(InstallStep.OLM_HEALTH, wait_for_olm, cluster, sources.olm, until)
-
-
-def install_operator(cluster: KubernetesCluster, sources: Sources, log: StepLog, until: datetime) -> None:
-    """R5 to R7."""
-    installation = sources.installation
-    log.version("Operator", f"{installation.csv} ({sources.bundle.digest or sources.bundle.source})")
-    log.record(InstallStep.CATALOG, publish_catalog, cluster, sources.bundle, installation, sources.catalog)
-    log.record(InstallStep.CATALOG_READY, wait_for_catalog, cluster, installation, until)
-    log.record(InstallStep.OPERATOR_GROUP, ensure_operator_group, cluster, installation)
-    log.record(InstallStep.SUBSCRIPTION, subscribe, cluster, installation)
-    log.record(InstallStep.INSTALL_PLAN, approve_install_plan, cluster, installation, until)
-    log.record(InstallStep.CSV, wait_for_csv_succeeded, cluster, installation, until)
-
-
-def _until(duration: timedelta) -> datetime:
-    return datetime.now(UTC) + duration

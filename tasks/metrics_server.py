@@ -4,7 +4,7 @@ from datetime import datetime
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.cluster import ClusterClient
-from tasks.clients.cluster.converge import Action, converge
+from tasks.clients.cluster.converge import converge_within, written
 from tasks.clients.polling import deadline_at, wait_for
 from tasks.connections import Account, open_cluster
 from tasks.core.errors import StalledError
@@ -12,6 +12,7 @@ from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.olm_health import HealthState, ObjectHealth, object_health
 from tasks.core.outcomes import StepOutcome
 from tasks.core.ownership import is_ours, marked_as_ours
+from tasks.core.scopes import EVERYTHING, WriteScope
 from tasks.steps import step
 
 METRICS_API = ObjectRef("apiregistration.k8s.io/v1", "APIService", "v1beta1.metrics.k8s.io")
@@ -19,7 +20,10 @@ METRICS_API = ObjectRef("apiregistration.k8s.io/v1", "APIService", "v1beta1.metr
 
 @step("ensure-metrics-server")
 def ensure_metrics_server(
-    cluster: KubernetesCluster, manifests: list[Manifest], until: datetime
+    cluster: KubernetesCluster,
+    manifests: list[Manifest],
+    until: datetime,
+    scope: WriteScope = EVERYTHING,
 ) -> StepOutcome:
     """Install the metrics server unless the cluster has one, such as the OKE add-on, and wait for its API.
 
@@ -31,10 +35,9 @@ def ensure_metrics_server(
     if live is not None and not is_ours(live):
         health = _wait(client, until)
         return StepOutcome(detail=f"the cluster's own metrics server is left alone ({health.state.value})")
-    found = converge(client, map(marked_as_ours, manifests))
-    changes = [change for change in found if change.action is not Action.NONE]
+    changes = converge_within(client, map(marked_as_ours, manifests), scope)
     _wait(client, until)
-    return StepOutcome(tuple(map(str, changes)), f"{METRICS_API.name} is available")
+    return StepOutcome(written(changes), f"{METRICS_API.name} is available")
 
 
 def _wait(client: ClusterClient, until: datetime) -> ObjectHealth:

@@ -6,7 +6,7 @@ from typing import Any
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.cluster import ClusterClient, PatchType
-from tasks.clients.cluster.converge import Action, Change, converge
+from tasks.clients.cluster.converge import Action, Change, converge, converge_within, written
 from tasks.clients.cluster.gathering import read_all
 from tasks.clients.polling import deadline_at, wait_for
 from tasks.connections import Account, open_cluster
@@ -24,6 +24,7 @@ from tasks.core.olm_health import (
 from tasks.core.olm_release import OlmManifests
 from tasks.core.olm_upgrade import take_over_patch
 from tasks.core.outcomes import StepOutcome
+from tasks.core.scopes import EVERYTHING, WriteScope
 from tasks.core.settings import VersionChange
 from tasks.steps import step
 
@@ -34,7 +35,11 @@ _OWNED_BY_OTHERS = "Apply failed with"
 
 @step("apply-olm-crds")
 def apply_olm_crds(
-    cluster: KubernetesCluster, release: OlmManifests, other_version: VersionChange, until: datetime
+    cluster: KubernetesCluster,
+    release: OlmManifests,
+    other_version: VersionChange,
+    until: datetime,
+    scope: WriteScope = EVERYTHING,
 ) -> StepOutcome:
     """Write the CRDs of OLM that are missing or differ, and wait until the API server has established them.
 
@@ -47,7 +52,10 @@ def apply_olm_crds(
     """
     client = open_cluster(cluster, Account.BOOTSTRAP)
     _refuse_other_version(client, release, other_version)
-    changes = _write(client, release, release.crds, other_version)
+    if scope.takes_back:
+        changes = converge_within(client, release.crds, scope)
+    else:
+        changes = _write(client, release, release.crds, other_version)
     refs = [ref_of(crd) for crd in release.crds]
     health = wait_for(
         lambda: release_health(release.crds, read_all(client, refs)),
@@ -55,12 +63,15 @@ def apply_olm_crds(
         deadline_at(until),
     )
     _raise_unless_healthy(health, client.name, "establish the CRDs of OLM")
-    return StepOutcome(_lines(changes), f"{len(refs)} CRDs established")
+    return StepOutcome(written(changes), f"{len(refs)} CRDs established")
 
 
 @step("apply-olm-objects")
 def apply_olm_objects(
-    cluster: KubernetesCluster, release: OlmManifests, other_version: VersionChange = VersionChange.REFUSE
+    cluster: KubernetesCluster,
+    release: OlmManifests,
+    other_version: VersionChange = VersionChange.REFUSE,
+    scope: WriteScope = EVERYTHING,
 ) -> StepOutcome:
     """Write OLM's namespaces, roles, Deployments and custom resources that are missing or differ.
 
@@ -70,13 +81,16 @@ def apply_olm_objects(
         PrerequisiteError: An object of another content belongs to somebody else and may not be changed.
     """
     client = open_cluster(cluster, Account.BOOTSTRAP)
+    if scope.takes_back:
+        changes = converge_within(client, release.objects, scope)
+        return StepOutcome(written(changes), f"{len(changes)} objects of OLM {release.version} put back")
     objects = list(release.objects)
     if _installed_version(client) not in ("", release.version):
         other_version = VersionChange.UPGRADE
         # The version is read off the packageserver's CSV, so it says "not upgraded yet" until the end.
         objects.sort(key=lambda manifest: manifest["kind"] == "ClusterServiceVersion")
     changes = _write(client, release, objects, other_version)
-    return StepOutcome(_lines(changes), f"{len(changes)} objects of OLM {release.version} are as released")
+    return StepOutcome(written(changes), f"{len(changes)} objects of OLM {release.version} are as released")
 
 
 @step("wait-for-olm")
@@ -183,7 +197,3 @@ def _raise_unless_healthy(health: OlmHealth, cluster: str, attempted: str) -> No
         f"{health.summary()}: {rows}",
         "Look at the events and pods of the namespace olm; run the flow again to go on.",
     )
-
-
-def _lines(changes: tuple[Change, ...]) -> tuple[str, ...]:
-    return tuple(str(change) for change in changes if change.action is not Action.NONE)

@@ -16,6 +16,7 @@ from tasks.core.certificates.names import server_name
 from tasks.core.certificates.olm import CA_HASH_ANNOTATION
 from tasks.core.certificates.verification import verify_for_api_server
 from tasks.core.manifests import ObjectRef, sha256_hex
+from tasks.operator.reinstalling import ask_for_reinstall
 
 _FIRST_THAT_KEEPS_THE_SERVICE = Version("0.28.0")
 """From there on OLM applies the Service; before, it deletes and recreates it at every reinstall."""
@@ -101,11 +102,8 @@ class Takeover:
             return False
         taken_over = self._is_taken_over
         if not taken_over:
-            # As OLM's own test/e2e/webhook_e2e_test.go does ("Reuses existing valid certs"). Asked again when
-            # OLM wrote a status of its own over the question.
-            self.rollout.client.patch(
-                self.rollout.csv, {"status": {"phase": "Pending"}}, subresource="status"
-            )
+            # Asked again when OLM wrote a status of its own over the question.
+            ask_for_reinstall(self.rollout.client, self.rollout.csv)
         return taken_over
 
     @property

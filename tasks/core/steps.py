@@ -22,6 +22,8 @@ class InstallStep(Enum):
     CSV = ("Operator: ClusterServiceVersion succeeded", ("R7",))
     CERTIFICATE_REQUEST = ("Certificate: requested", ("R12", "R13", "R14"))
     CERTIFICATE = ("Certificate: signed and published", ("R15", "R16", "R17", "R18", "R19", "R20"))
+    CERTIFICATE_REPAIR = ("Certificate: put back", ("R22",))
+    REINSTALL = ("Operator: installed anew by OLM", ("R7",))
     METRICS_SERVER = ("Metrics server", ("R11",))
     PROOF = ("Certificate proven through the API server", ("R21",))
     VERIFICATION = ("CRDs and webhooks verified and called", ("R8", "R9", "R10"))

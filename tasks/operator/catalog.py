@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from blocks.kubernetes_cluster import KubernetesCluster
-from tasks.clients.cluster.converge import Action, converge
+from tasks.clients.cluster.converge import converge_within, written
 from tasks.clients.polling import deadline_at, wait_for
 from tasks.connections import open_cluster
 from tasks.core.bundles import Bundle
@@ -17,13 +17,18 @@ from tasks.core.catalogs import (
 from tasks.core.installation import Installation
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.outcomes import StepOutcome
+from tasks.core.scopes import EVERYTHING, WriteScope
 from tasks.operator.stalls import stalled
 from tasks.steps import step
 
 
 @step("publish-catalog")
 def publish_catalog(
-    cluster: KubernetesCluster, bundle: Bundle, installation: Installation, server: CatalogServer | str
+    cluster: KubernetesCluster,
+    bundle: Bundle,
+    installation: Installation,
+    server: CatalogServer | str,
+    scope: WriteScope = EVERYTHING,
 ) -> StepOutcome:
     """Write the catalog's ConfigMap, Deployment, Service and CatalogSource, or only the latter.
 
@@ -32,6 +37,7 @@ def publish_catalog(
         bundle: What the catalog offers.
         installation: Whose catalog it is.
         server: What serves it, or the `host:port` of a catalog that runs already.
+        scope: Which of them.
 
     Raises:
         ManifestError: The bundle does not fit into one ConfigMap.
@@ -42,8 +48,8 @@ def publish_catalog(
         objects: list[Manifest] = [address_catalog_source(place, server)]
     else:
         objects = catalog_objects(render_catalog(bundle), place, server, f"{bundle.name} by osok-fleet")
-    changes = [change for change in converge(client, objects) if change.action is not Action.NONE]
-    return StepOutcome(tuple(map(str, changes)), f"catalog {installation.catalog} offers {bundle.name}")
+    changes = converge_within(client, objects, scope)
+    return StepOutcome(written(changes), f"catalog {installation.catalog} offers {bundle.name}")
 
 
 @step("wait-for-catalog")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.cluster import ClusterClient
-from tasks.clients.cluster.converge import Action, Change, converge
+from tasks.clients.cluster.converge import converge_within, written
 from tasks.connections import open_cluster
 from tasks.core.bundles import Bundle
 from tasks.core.errors import ClusterForbiddenError
@@ -13,14 +13,19 @@ from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.namespaces import namespace_manifest, refuse_selected_neighbours, refuse_unfit_namespace
 from tasks.core.outcomes import StepOutcome
 from tasks.core.profiles import OperatorProfile
+from tasks.core.scopes import EVERYTHING, WriteScope
 from tasks.steps import step
 
 
 @step("prepare-operator-namespace")
 def prepare_operator_namespace(
-    cluster: KubernetesCluster, profile: OperatorProfile, bundle: Bundle, namespace: str
+    cluster: KubernetesCluster,
+    profile: OperatorProfile,
+    bundle: Bundle,
+    namespace: str,
+    scope: WriteScope = EVERYTHING,
 ) -> StepOutcome:
-    """Create the namespace, or check the one that is there.
+    """Create the namespace, or check the one that is there; a repair puts our labels on it back.
 
     Raises:
         PrerequisiteError: PodSecurity forbids the operator's pods, its Services would select others' pods, or
@@ -29,10 +34,9 @@ def prepare_operator_namespace(
     client = open_cluster(cluster)
     refuse_other_provider(_csvs_everywhere(client), bundle.csv, namespace)
     live = client.get(ObjectRef("v1", "Namespace", namespace))
-    if live is None:
-        changes: tuple[Change, ...] = converge(client, [namespace_manifest(namespace, bundle.csv)])
-        written = tuple(str(change) for change in changes if change.action is not Action.NONE)
-        return StepOutcome(written, f"namespace {namespace} created")
+    if live is None or scope.takes_back:
+        changes = converge_within(client, [namespace_manifest(namespace, bundle.csv)], scope)
+        return StepOutcome(written(changes), f"namespace {namespace} written")
     refuse_unfit_namespace(live, bundle.csv)
     pods = client.list_objects("v1", "Pod", namespace)
     refuse_selected_neighbours(pods, profile.pod_labels, profile.deployment, namespace)

@@ -6,7 +6,7 @@ from prefect.logging import get_run_logger
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.cluster import ClusterClient
-from tasks.clients.cluster.converge import Action, converge
+from tasks.clients.cluster.converge import converge_within, written
 from tasks.clients.polling import deadline_at, wait_for
 from tasks.connections import open_cluster
 from tasks.core.errors import ClusterConflictError
@@ -21,6 +21,7 @@ from tasks.core.installation import (
 )
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.outcomes import StepOutcome
+from tasks.core.scopes import EVERYTHING, WriteScope
 from tasks.operator.stalls import stalled
 from tasks.steps import step
 
@@ -29,8 +30,10 @@ _OLM_V1ALPHA1 = "operators.coreos.com/v1alpha1"
 
 
 @step("ensure-operator-group")
-def ensure_operator_group(cluster: KubernetesCluster, installation: Installation) -> StepOutcome:
-    """Adopt the namespace's OperatorGroup, or create one for all namespaces.
+def ensure_operator_group(
+    cluster: KubernetesCluster, installation: Installation, scope: WriteScope = EVERYTHING
+) -> StepOutcome:
+    """Adopt the namespace's OperatorGroup, or create one for all namespaces; a repair puts ours back.
 
     Raises:
         PrerequisiteError: There are several, or the one there is does not serve all namespaces.
@@ -38,14 +41,16 @@ def ensure_operator_group(cluster: KubernetesCluster, installation: Installation
     client = open_cluster(cluster)
     groups = client.list_objects(_OLM_V1, "OperatorGroup", installation.namespace)
     wanted = choose_operator_group(groups, installation)
-    if wanted is None:
+    if wanted is None and not scope.takes_back:
         return StepOutcome(detail=f"OperatorGroup {groups[0]['metadata']['name']} serves all namespaces")
-    changes = converge(client, [wanted])
-    return StepOutcome(tuple(map(str, changes)), "OperatorGroup for all namespaces created")
+    changes = converge_within(client, [installation.operator_group()], scope)
+    return StepOutcome(written(changes), "OperatorGroup for all namespaces written")
 
 
 @step("subscribe")
-def subscribe(cluster: KubernetesCluster, installation: Installation) -> StepOutcome:
+def subscribe(
+    cluster: KubernetesCluster, installation: Installation, scope: WriteScope = EVERYTHING
+) -> StepOutcome:
     """Create the Subscription with manual approval, or adopt one that installed the version already.
 
     Raises:
@@ -59,8 +64,8 @@ def subscribe(cluster: KubernetesCluster, installation: Installation) -> StepOut
     wanted = adopt_subscription(subscriptions, installation)
     if wanted is None:
         return StepOutcome(detail=f"another Subscription keeps {installation.csv} installed")
-    changes = [change for change in converge(client, [wanted]) if change.action is not Action.NONE]
-    return StepOutcome(tuple(map(str, changes)), f"subscribed to {installation.csv}")
+    changes = converge_within(client, [wanted], scope)
+    return StepOutcome(written(changes), f"subscribed to {installation.csv}")
 
 
 @step("approve-install-plan")

@@ -6,8 +6,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from prefect.runtime import flow_run
-
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.wave import CertificateWave
 from tasks.certificates.wave_evidence import WaveEvidence
@@ -24,7 +22,7 @@ from tasks.core.steps import InstallStep
 from tasks.reporting import StepLog
 from tasks.rollout.driver import RolloutEnd, RolloutWork
 from tasks.rollout.limits import at_risk
-from tasks.rollout.locking import HeldCluster, held
+from tasks.rollout.locking import HeldCluster, held, holder_name
 from tasks.sources import Sources
 
 Steps = Callable[[KubernetesCluster, StepLog, CertificateWave], None]
@@ -134,11 +132,6 @@ def describe_subject(sources: Sources, certificate: CertificateChoice) -> str:
         f"{bundle.name} in {sources.installation.namespace}, OLM {olm.version}, certificate {whose}; "
         f"manifests sha256 {digest}"
     )
-
-
-def holder_name() -> str:
-    """Who holds the clusters of this run: the same for every process of the run."""
-    return f"{flow_run.get_name()} ({flow_run.get_id()})"
 
 
 def raise_unless_rolled_out(plan: RolloutPlan, end: RolloutEnd) -> str:

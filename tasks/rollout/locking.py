@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
+from prefect.runtime import flow_run
+
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.polling import deadline_after, wait_for
@@ -99,6 +101,11 @@ class HeldCluster:
             self._lease = found
             return
         self._lost = f"taken over by {held_by(found, datetime.now(UTC)) or 'nobody'}"
+
+
+def holder_name() -> str:
+    """Who holds the clusters of this run: the same for every process of the run."""
+    return f"{flow_run.get_name()} ({flow_run.get_id()})"
 
 
 @contextmanager

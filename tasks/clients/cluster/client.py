@@ -25,6 +25,15 @@ class ApplyMode(StrEnum):
     SERVER_DRY_RUN = "SERVER_DRY_RUN"
 
 
+class Conflicts(StrEnum):
+    """What a server-side apply does about a field that another manager owns (KEP-555)."""
+
+    REFUSE = "REFUSE"
+    """It is a `ClusterConflictError`."""
+    TAKE_OVER = "TAKE_OVER"
+    """It is written, and the other manager owns it no more (`force=true`)."""
+
+
 class PatchType(StrEnum):
     """The media types of a PATCH (RFC 7386, RFC 6902, Kubernetes server-side apply)."""
 
@@ -91,12 +100,18 @@ class ClusterClient:
         path = self.resource_type(ref.api_version, ref.kind).path(ref.namespace, ref.name)
         return self._send("POST", f"{path}/{subresource}", body, {}, f"create {ref}/{subresource}")
 
-    def apply(self, manifest: Manifest, mode: ApplyMode = ApplyMode.APPLY) -> Manifest:
-        """Server-side apply without force: a field that somebody else owns is a `ClusterConflictError`."""
+    def apply(
+        self,
+        manifest: Manifest,
+        mode: ApplyMode = ApplyMode.APPLY,
+        conflicts: Conflicts = Conflicts.REFUSE,
+    ) -> Manifest:
+        """Server-side apply: a field that somebody else owns is a `ClusterConflictError`, or taken over."""
         ref = ref_of(manifest)
         resource = self.resource_type(ref.api_version, ref.kind)
         path = resource.path(ref.namespace, ref.name)
-        return self._patch(path, PatchType.APPLY, manifest, _write_query(mode), f"apply {ref}")
+        force = {"force": "true"} if conflicts is Conflicts.TAKE_OVER else {}
+        return self._patch(path, PatchType.APPLY, manifest, {**_write_query(mode), **force}, f"apply {ref}")
 
     def patch(
         self,

@@ -6,9 +6,10 @@ from enum import StrEnum
 
 from typing_extensions import override
 
-from tasks.clients.cluster.client import ApplyMode, ClusterClient
+from tasks.clients.cluster.client import ApplyMode, ClusterClient, Conflicts
 from tasks.core.comparison import Difference, differences
 from tasks.core.manifests import Manifest, ObjectRef, ref_of
+from tasks.core.scopes import WriteScope
 
 
 class Action(StrEnum):
@@ -47,6 +48,39 @@ def converge(
         ClusterError: Anything else the API server refuses.
     """
     return tuple(_converge_one(client, manifest, mode) for manifest in manifests)
+
+
+def converge_within(
+    client: ClusterClient, manifests: Iterable[Manifest], scope: WriteScope
+) -> tuple[Change, ...]:
+    """Bring those objects to what their manifests say that a scope covers.
+
+    A repair's scope takes fields back from whoever wrote them, and parts of a list that the manifest gives as
+    a whole (a CRD's versions) that somebody added.
+
+    Raises:
+        ClusterConflictError: As `converge`, when the scope takes nothing back.
+        ClusterError: Anything else the API server refuses.
+    """
+    chosen = scope.select(manifests)
+    if not scope.takes_back:
+        return converge(client, chosen)
+    return tuple(_take_back(client, manifest) for manifest in chosen)
+
+
+def _take_back(client: ClusterClient, manifest: Manifest) -> Change:
+    ref = ref_of(manifest)
+    live = client.get(ref)
+    after = client.apply(manifest, conflicts=Conflicts.TAKE_OVER)
+    if live is None:
+        return Change(ref, Action.CREATED)
+    unchanged = after["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]
+    return Change(ref, Action.NONE) if unchanged else Change(ref, Action.UPDATED, differences(manifest, live))
+
+
+def written(changes: Iterable[Change]) -> tuple[str, ...]:
+    """One line for each object that was written."""
+    return tuple(str(change) for change in changes if change.action is not Action.NONE)
 
 
 def _converge_one(client: ClusterClient, manifest: Manifest, mode: ApplyMode) -> Change:

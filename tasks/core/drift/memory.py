@@ -11,6 +11,8 @@ from tasks.core.drift.items import DATA, DriftItem, DriftKind, DriftSeverity
 FLIPS = 3
 """So often has a field to come back, written by the same other manager, until it counts as contested."""
 _FORGOTTEN_AFTER = timedelta(days=7)
+_DOUBLINGS = 30
+"""Far beyond any wait that a person chooses, and within what a timedelta holds."""
 _ORDER = list(DriftSeverity)
 
 
@@ -24,6 +26,9 @@ class Remembered(BaseModel):
     summary: str = Field(description="What a person reads when it is gone")
     returns: int = Field(default=0, description="How often it came back")
     gone_at: datetime | None = Field(default=None, description="When it was found gone; None while there")
+    repairs: int = Field(default=0, description="How often it was repaired")
+    repaired_at: datetime | None = Field(default=None, description="When it was repaired last")
+    waits_until: datetime | None = Field(default=None, description="Not repaired again before; None: at once")
 
 
 class ClusterMemory(BaseModel):
@@ -38,6 +43,35 @@ class ClusterMemory(BaseModel):
         known = self.items.get(item.key)
         return known is not None and known.gone_at is None
 
+    def waits(self, item: DriftItem, now: datetime) -> datetime | None:
+        """Until when an item is not repaired again; None when it may be."""
+        known = self.items.get(item.key)
+        return known.waits_until if known and known.waits_until and known.waits_until > now else None
+
+    def repaired(
+        self, keys: Iterable[str], now: datetime, first_wait: timedelta, longest_wait: timedelta
+    ) -> "ClusterMemory":
+        """What is remembered after a repair: each one doubles the time until the next of the same item.
+
+        Args:
+            keys: Of the items; those that nobody remembers are passed over.
+            now: When they were repaired.
+            first_wait: How long the second repair waits after the first.
+            longest_wait: How long any repair waits at most.
+        """
+        noted = {}
+        for key in keys:
+            known = self.items.get(key)
+            if known is not None:
+                wait = min(longest_wait, first_wait * 2 ** min(known.repairs, _DOUBLINGS))
+                update = {
+                    "repairs": known.repairs + 1,
+                    "repaired_at": now,
+                    "waits_until": now + wait if wait else None,
+                }
+                noted[key] = known.model_copy(update=update)
+        return ClusterMemory(items={**self.items, **noted})
+
 
 @dataclass(frozen=True)
 class Recollection:
@@ -45,7 +79,7 @@ class Recollection:
 
     Attributes:
         items: With `since`, `returns`, and CONTESTED where it applies.
-        new: Those that nobody has been told about, or that became worse.
+        new: Those that nobody has been told about, that became worse, or that may be repaired again now.
         resolved: Keys of those that are gone, with what was remembered.
         memory: For the next verification.
     """
@@ -74,7 +108,7 @@ def recollect(
         looked_closely: Whether the live checks were made; without them, what does not answer stays as it was.
     """
     found = {item.key: _dated(item, memory.items.get(item.key), now, own_manager) for item in items}
-    new = tuple(item for item in found.values() if _is_news(item, memory))
+    new = tuple(item for item in found.values() if _is_news(item, memory, now))
     missed = {key: one for key, one in memory.items.items() if key not in found}
     kept = {key: one for key, one in missed.items() if not looked_closely and _needs_a_closer_look(key)}
     resolved = {key: one for key, one in missed.items() if one.gone_at is None and key not in kept}
@@ -83,13 +117,21 @@ def recollect(
         for key, one in missed.items()
         if key not in kept and (one.gone_at is None or now - one.gone_at < _FORGOTTEN_AFTER)
     }
-    there = {
-        item.key: Remembered(
-            since=item.since or now, severity=item.severity, summary=item.summary, returns=item.returns
-        )
-        for item in found.values()
-    }
+    there = {item.key: _remembered(item, memory, now) for item in found.values()}
     return Recollection(tuple(found.values()), new, resolved, ClusterMemory(items={**gone, **kept, **there}))
+
+
+def _remembered(item: DriftItem, memory: ClusterMemory, now: datetime) -> Remembered:
+    known = memory.items.get(item.key)
+    return Remembered(
+        since=item.since or now,
+        severity=item.severity,
+        summary=item.summary,
+        returns=item.returns,
+        repairs=known.repairs if known else 0,
+        repaired_at=known.repaired_at if known else None,
+        waits_until=memory.waits(item, now),
+    )
 
 
 def _dated(item: DriftItem, known: Remembered | None, now: datetime, own_manager: str) -> DriftItem:
@@ -108,9 +150,12 @@ def _contested(item: DriftItem, own_manager: str, returns: int, since: datetime)
     return item.model_copy(update={"kind": kind, "returns": returns, "since": since})
 
 
-def _is_news(item: DriftItem, memory: ClusterMemory) -> bool:
+def _is_news(item: DriftItem, memory: ClusterMemory, now: datetime) -> bool:
     known = memory.items.get(item.key)
     if known is None or known.gone_at is not None:
+        return True
+    if known.waits_until is not None and known.waits_until <= now:
+        # It came back during its wait, when nobody could do anything about it.
         return True
     return _ORDER.index(item.severity) > _ORDER.index(known.severity)
 
