@@ -16,12 +16,16 @@ from tasks.core.drift.choice import VerificationChoice
 from tasks.core.drift.expectation import Expectation
 from tasks.core.drift.memory import ClusterMemory
 from tasks.core.drift.publication import PublicationChoice
+from tasks.core.drift.repair_choice import RepairChoice
+from tasks.core.drift.repair_reports import summarize
 from tasks.core.drift.results import VERIFIED, FleetVerification, VerificationState
 from tasks.core.settings import MetricsServerChoice, OlmRelease, OperatorChoice
 from tasks.drift.announcing import announce
 from tasks.drift.clusters import every_cluster
 from tasks.drift.publication import hand_on
-from tasks.drift.publishing import publish, read_memories, with_last_time
+from tasks.drift.publishing import ClusterDocument, publish, read_memories, with_last_time
+from tasks.drift.repairing import RepairOrder
+from tasks.drift.repairs import repair_drift
 from tasks.drift.verifying import Verified, checked, verify_cluster
 from tasks.sources import fetch_sources
 
@@ -46,6 +50,7 @@ def _flow_run_name() -> str:
 @flow(
     name="verify-fleet",
     flow_run_name=_flow_run_name,
+    persist_result=True,
     task_runner=_THREADS,  # type: ignore[arg-type]  # Prefect's runner is invariant in its future
 )
 def verify_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the form in the Prefect UI
@@ -55,10 +60,13 @@ def verify_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the
     metrics_server: MetricsServerChoice = MetricsServerChoice(),
     choice: VerificationChoice = VerificationChoice(),
     publication: PublicationChoice = PublicationChoice(),
+    repair: RepairChoice = RepairChoice(),
 ) -> State[None]:
-    """Compare clusters with what install-fleet makes of the same parameters. Nothing is changed.
+    """Compare clusters with what install-fleet makes of the same parameters, and repair what is allowed.
 
-    Clusters are verified side by side; one that does not answer does not stop the others.
+    Clusters are verified side by side; one that does not answer does not stop the others. Nothing is changed
+    unless a kind of drift has another policy than REPORT. With PROPOSE the run is suspended once until a
+    person decides; what is repaired is verified again in the same run.
 
     Args:
         clusters: Names of the OSOK Kubernetes Cluster blocks to verify. Empty: all that there are.
@@ -67,6 +75,7 @@ def verify_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the
         metrics_server: Whether the metrics server is part of the installation.
         choice: What is looked at, what counts as expiring, and what is left out.
         publication: Where metrics and the report of the fleet go.
+        repair: What is done about drift, by its kind; by default nothing.
 
     Returns:
         Completed; or Completed under the name DriftFound; or Failed under the name NotVerified.
@@ -89,20 +98,38 @@ def verify_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the
     # A fault of one verification is a result of its own: the other clusters' results are not lost with it.
     results = [future.result(raise_on_failure=False) for future in pending]
     verified = [checked(name, result, memories[name]) for name, result in zip(names, results, strict=True)]
+    if not repair.changes_nothing:
+        order = RepairOrder(sources, expected, choice, repair)
+        verified = repair_drift(verified, order, lambda so_far: _tell(so_far, known, publication))
+    return _final_state(_tell(verified, known, publication), verified)
+
+
+def _tell(
+    verified: Sequence[Verified], known: dict[str, ClusterDocument], publication: PublicationChoice
+) -> FleetVerification:
     dated = with_last_time((one.result for one in verified), known)
     fleet = FleetVerification(at=datetime.now(UTC), clusters=dated)
     for one in verified:
         announce(one)
     publish(fleet, verified, known, hand_on(fleet, publication))
-    return _final_state(fleet, verified)
+    return fleet
 
 
 def _final_state(fleet: FleetVerification, verified: Sequence[Verified]) -> State[None]:
     """Drift is what the run is for and no failure of it; a cluster that nobody looked at is one."""
     missed = [one.result for one in verified if one.result.state not in VERIFIED]
+    summary = fleet.summary() + _repaired(fleet)
     if missed:
         reasons = "; ".join(f"{one.cluster} {one.state}: {one.error}" for one in missed[:10])
-        return Failed(name=NOT_VERIFIED, message=f"{fleet.summary()}. Not verified: {reasons}"[:4000])
+        return Failed(name=NOT_VERIFIED, message=f"{summary}. Not verified: {reasons}"[:4000])
     if fleet.count(VerificationState.DRIFTED):
-        return Completed(name=DRIFT_FOUND, message=fleet.summary())
-    return Completed(message=fleet.summary())
+        return Completed(name=DRIFT_FOUND, message=summary[:4000])
+    return Completed(message=summary[:4000])
+
+
+def _repaired(fleet: FleetVerification) -> str:
+    """What became of the drift, and why a repair failed; nothing where nothing was to be done."""
+    repairs = [(one.cluster, one.repair) for one in fleet.clusters if one.repair]
+    told = summarize(repair for _, repair in repairs)
+    failed = "; ".join(f"{cluster}: {repair.error}" for cluster, repair in repairs if repair.error)
+    return (f". Repair: {told}" if told else "") + (f". Failed: {failed}" if failed else "")

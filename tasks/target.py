@@ -20,6 +20,7 @@ from tasks.core.identity import KUBE_SYSTEM, identity_of, require_pinned
 from tasks.core.manifests import ObjectRef, sha256_hex
 from tasks.core.permissions import (
     AccountNeeds,
+    BootstrapUse,
     PermissionRequest,
     cluster_role,
     is_allowed,
@@ -77,7 +78,7 @@ def check_target(cluster: KubernetesCluster, needs: AccountNeeds, until: datetim
     uid = _identity(client, needs)
     require_pinned("use the cluster", client.name, cluster.expected_uid, uid)
     _require_permissions(client, needs.fleet, _FLEET_ROLE)
-    if not _has_olm(client):
+    if needs.bootstrap_use is BootstrapUse.ALWAYS or not _has_olm(client):
         _require_permissions(open_cluster(cluster, Account.BOOTSTRAP), needs.bootstrap, _BOOTSTRAP_ROLE)
     user = who_am_i(client)
     return Target(client.name, uid, git_version, user.name, user.uid)

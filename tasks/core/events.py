@@ -15,9 +15,25 @@ class EventName(StrEnum):
     """What happened."""
 
     DRIFT_FOUND = "osok.drift.found"
+    DRIFT_REPAIRED = "osok.drift.repaired"
     DRIFT_RESOLVED = "osok.drift.resolved"
     CERTIFICATE_EXPIRING = "osok.certificate.expiring"
     GATE_WAITING = "osok.gate.waiting"
+
+
+REPAIR_LABEL = "osok.drift.repair"
+"""Label of the resource of `osok.drift.found`, for automations that start repairs: a `RepairOutlook`."""
+
+
+class RepairOutlook(StrEnum):
+    """Whether a repair of an item is worth starting."""
+
+    POSSIBLE = "possible"
+    """A step puts it right, and nobody has begun."""
+    UNDER_WAY = "under-way"
+    """The run that says so repairs or proposes it itself."""
+    NONE = "none"
+    """No step puts it right, it is contested, or it has to wait after a repair."""
 
 
 class ObjectPayload(BaseModel):
@@ -44,6 +60,18 @@ class DriftFoundPayload(ObjectPayload):
     found: str = Field(description="What is there")
     owner: str = Field(description="Field manager that wrote it last; empty when unknown")
     since: datetime = Field(description="Since when, as far as anybody knows")
+
+
+class DriftRepairedPayload(ObjectPayload):
+    """Payload of `osok.drift.repaired`: a step of ours put it back, and it is gone."""
+
+    drift: str = Field(description="MISSING, CHANGED, UNEXPECTED or CONTESTED")
+    expected: str = Field(description="What it was put back to")
+    found: str = Field(description="What was there")
+    owner: str = Field(description="Field manager that had written it; empty when unknown")
+    step: str = Field(description="Id of the step that wrote it")
+    repairs: int = Field(description="How often this item was repaired, this time included")
+    repaired_at: datetime = Field(description="When")
 
 
 class DriftResolvedPayload(BaseModel):

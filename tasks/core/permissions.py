@@ -90,17 +90,28 @@ class PermissionRequest:
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
+class BootstrapUse(StrEnum):
+    """When the account that installs OLM is needed."""
+
+    WITHOUT_OLM = "WITHOUT_OLM"
+    """Only where OLM is not installed yet."""
+    ALWAYS = "ALWAYS"
+    """Also where it is, as to put an object of OLM back."""
+
+
 @dataclass(frozen=True)
 class AccountNeeds:
     """What the accounts of a cluster's block have to be allowed to do.
 
     Attributes:
         fleet: The everyday account.
-        bootstrap: The account that installs OLM; asked for only where OLM is not installed yet.
+        bootstrap: The account that installs OLM.
+        bootstrap_use: When the latter is asked for its permissions.
     """
 
     fleet: tuple[PermissionRequest, ...]
     bootstrap: tuple[PermissionRequest, ...]
+    bootstrap_use: BootstrapUse = BootstrapUse.WITHOUT_OLM
 
 
 def is_allowed(answer: Mapping[str, Any]) -> bool:

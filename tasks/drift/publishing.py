@@ -1,25 +1,23 @@
 """What a verification leaves in Prefect: pages for people, JSON for machines, memory for the next run."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from tasks.core.drift.items import DATA
 from tasks.core.drift.memory import ClusterMemory
 from tasks.core.drift.reports import cluster_page, fleet_status
 from tasks.core.drift.results import ClusterVerification, FleetVerification
+from tasks.drift.documents import fenced, read_document
 from tasks.drift.verifying import Verified
 
 FLEET_KEY = "fleet-status"
 """Key of the artifact with the table of all clusters; `-json` after it for machines."""
 _CLUSTER_KEY = "drift-{}"
 _BATCH = 100
-_FENCE, _END = "```json\n", "\n```\n"
-ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class ClusterDocument(BaseModel):
@@ -83,19 +81,11 @@ def publish(
         handed_on: What became of metrics and report.
     """
     create_markdown_artifact(fleet_status(fleet, handed_on), key=FLEET_KEY, description=fleet.summary())
-    create_markdown_artifact(_fenced(fleet), key=f"{FLEET_KEY}-json", description="The same for machines")
+    create_markdown_artifact(fenced(fleet), key=f"{FLEET_KEY}-json", description="The same for machines")
     for result, one in zip(fleet.clusters, verified, strict=True):
         document = ClusterDocument(result=result, memory=one.memory)
         if _is_worth_a_page(document, known.get(result.cluster)):
             _publish_cluster(document, fleet)
-
-
-def read_document(model: type[ModelT], text: str) -> ModelT | None:
-    """The document in an artifact; None where it is another one, as of another version of this product."""
-    try:
-        return model.model_validate_json(text.removeprefix(_FENCE).removesuffix(_END))
-    except ValidationError:
-        return None
 
 
 def _publish_cluster(document: ClusterDocument, fleet: FleetVerification) -> None:
@@ -104,7 +94,7 @@ def _publish_cluster(document: ClusterDocument, fleet: FleetVerification) -> Non
     text = f"{result.cluster}: {result.state}"
     create_markdown_artifact(cluster_page(result, fleet.at), key=key, description=text)
     create_markdown_artifact(
-        _fenced(document), key=_document_key(result.cluster), description="The same for machines"
+        fenced(document), key=_document_key(result.cluster), description="The same for machines"
     )
 
 
@@ -117,10 +107,6 @@ def _is_worth_a_page(document: ClusterDocument, before: ClusterDocument | None) 
 
 def _document_key(cluster: str) -> str:
     return f"{_CLUSTER_KEY.format(cluster)}-json"
-
-
-def _fenced(document: BaseModel) -> str:
-    return f"{_FENCE}{document.model_dump_json(indent=2)}{_END}"
 
 
 def _batches(names: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -17,6 +17,8 @@ from tasks.core.drift.ignoring import ignore
 from tasks.core.drift.items import DriftItem, DriftKind, worst_first
 from tasks.core.drift.memory import ClusterMemory, Remembered, recollect
 from tasks.core.drift.observation import ClusterObservation
+from tasks.core.drift.repair_steps import RepairSteps
+from tasks.core.drift.repairs import RepairEntry, repairable_items
 from tasks.core.drift.results import ClusterVerification, VerificationState, is_drift
 from tasks.core.errors import ClusterUnavailableError, FleetError, PrerequisiteError
 from tasks.core.identity import require_pinned
@@ -33,12 +35,16 @@ class Verified:
         news: Items that nobody has been told about.
         resolved: Items that are gone, by key.
         memory: For the next verification; unchanged where the cluster could not be verified.
+        repairable: Keys of the items that a repair may put right now.
+        repaired: What was repaired, and nobody has been told about.
     """
 
     result: ClusterVerification
     memory: ClusterMemory
     news: tuple[DriftItem, ...] = ()
     resolved: tuple[tuple[str, Remembered], ...] = ()
+    repairable: frozenset[str] = frozenset()
+    repaired: tuple[RepairEntry, ...] = ()
 
 
 @task(
@@ -73,7 +79,8 @@ def verify_cluster(
         reads=seen.reads,
         seconds=round(time.monotonic() - started, 3),
     )
-    return Verified(result, recalled.memory, recalled.new, tuple(recalled.resolved.items()))
+    repairable = repairable_items(RepairSteps(expected, result.olm), recalled.items, memory, seen.now)
+    return Verified(result, recalled.memory, recalled.new, tuple(recalled.resolved.items()), repairable)
 
 
 def checked(name: str, result: object, memory: ClusterMemory) -> Verified:

@@ -44,6 +44,11 @@ class Stranger:
             operations = [_operation(self._read(ref), pointer, value) for pointer, value in back]
             self._patch(ref, operations, status=status)
 
+    def changes(self, ref: ObjectRef, *changes: tuple[str, Any]) -> None:
+        """Set fields by JSON pointer, and leave it so; None removes one."""
+        before = self._read(ref)
+        self._patch(ref, [_operation(before, pointer, value) for pointer, value in changes], status=False)
+
     @contextmanager
     def deleted(self, ref: ObjectRef) -> Iterator[None]:
         """Delete an object while the block runs."""

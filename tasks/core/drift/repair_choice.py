@@ -86,6 +86,12 @@ class RepairChoice(BaseModel):
         title="Longest wait",
         description="No wait grows beyond this.",
     )
+    reach_within: timedelta = Field(
+        default=timedelta(minutes=1),
+        gt=timedelta(0),
+        title="Time to answer",
+        description="How long a cluster that is to be repaired may take to answer.",
+    )
     repair_within: timedelta = Field(
         default=timedelta(minutes=10),
         gt=timedelta(0),

@@ -15,6 +15,9 @@ from tasks.core.drift.repair_steps import Remedy, RepairSteps
 from tasks.core.manifests import ObjectRef
 from tasks.core.steps import InstallStep
 
+Identity = tuple[str, str, str]
+"""Key of an item, what it is put back to, and the id of the step."""
+
 
 class RepairVerdict(StrEnum):
     """What becomes of an item."""
@@ -58,7 +61,7 @@ class RepairEntry(BaseModel):
         return InstallStep[self.step].title if self.step else ""
 
     @property
-    def identity(self) -> tuple[str, str, str]:
+    def identity(self) -> Identity:
         """What a decision is bound to: the item, what it is put back to, and by which step."""
         return self.item.key, self.item.expected, self.step
 
@@ -174,6 +177,46 @@ def _settled(
         return entry.model_copy(update={"verdict": RepairVerdict.BLOCKED, "reason": reason})
     verdict = RepairVerdict.PROPOSED if entry.unit in asked else entry.verdict
     return entry.model_copy(update={"verdict": verdict})
+
+
+def repairable_items(
+    steps: RepairSteps, items: Iterable[DriftItem], memory: ClusterMemory, now: datetime
+) -> frozenset[str]:
+    """Keys of the items for which a repair is worth starting, whatever the policy says."""
+    return frozenset(
+        item.key
+        for item in items
+        if steps.remedy(item).step is not None
+        and item.kind is not DriftKind.CONTESTED
+        and item.returns < FLIPS
+        and memory.waits(item, now) is None
+    )
+
+
+def choose(entries: Iterable[RepairEntry], approved: frozenset[Identity]) -> tuple[RepairEntry, ...]:
+    """After a person agreed: what was shown becomes due; what was not is new, and holds up its unit."""
+    listed = [_answered(entry, approved) for entry in entries]
+    held_up = {entry.unit: entry.item.summary for entry in listed if entry.verdict is RepairVerdict.NEW}
+    return tuple(
+        entry.model_copy(
+            update={
+                "verdict": RepairVerdict.BLOCKED,
+                "reason": f"its step would also write {held_up[entry.unit]}, which nobody was shown",
+            }
+        )
+        if entry.verdict is RepairVerdict.DUE and entry.unit in held_up
+        else entry
+        for entry in listed
+    )
+
+
+def _answered(entry: RepairEntry, approved: frozenset[Identity]) -> RepairEntry:
+    if entry.verdict is not RepairVerdict.PROPOSED:
+        return entry
+    if entry.identity in approved:
+        return entry.model_copy(update={"verdict": RepairVerdict.DUE})
+    reason = "it was not among what the person was shown"
+    return entry.model_copy(update={"verdict": RepairVerdict.NEW, "reason": reason})
 
 
 def by_step(entries: Iterable[RepairEntry]) -> Mapping[InstallStep, tuple[RepairEntry, ...]]:

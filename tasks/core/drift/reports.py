@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from tasks.core.drift.items import DriftItem, DriftSeverity
+from tasks.core.drift.repair_reports import repair_section
 from tasks.core.drift.results import ClusterVerification, FleetVerification, VerificationState
 from tasks.core.markdown import bullets, escaped, table
 
@@ -51,6 +52,7 @@ def cluster_page(one: ClusterVerification, now: datetime) -> str:
             ),
         ),
         _items_section(one.items),
+        "## Repair\n\n" + repair_section(one.repair) if one.repair and one.repair.entries else "",
         _calendar_section(one, now),
         "## Not looked at\n\n" + bullets(one.unseen) if one.unseen else "",
         _ignored_section(one),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from tasks.core.drift.certificates import CalendarEntry, EndKind
 from tasks.core.drift.ignoring import IgnoredItem
 from tasks.core.drift.items import DATA, DriftItem, DriftSeverity, worst_severity
+from tasks.core.drift.repairs import ClusterRepair
 
 _ENDS = (EndKind.LEAF_EXPIRES, EndKind.ISSUER_EXPIRES)
 
@@ -46,6 +47,7 @@ class ClusterVerification(BaseModel):
     calendar: tuple[CalendarEntry, ...] = Field(default=(), description="What ends when, first one first")
     unseen: tuple[str, ...] = Field(default=(), description="What could not be looked at")
     error: str = Field(default="", description="Why it could not be verified")
+    repair: ClusterRepair | None = Field(default=None, description="What was done about it; None: only told")
     reads: int = Field(default=0, description="Read requests of one look, live calls aside")
     seconds: float = Field(default=0.0, description="How long it took")
 

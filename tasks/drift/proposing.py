@@ -1,0 +1,92 @@
+"""The gate of verify-fleet: suspended until a person decides about the repairs that were shown.
+
+The decision is bound to what was shown, which is kept in an artifact of the run: a resumed run looks at the
+clusters again, finds there what it had asked, and repairs nothing else. Another content of that artifact, or
+a retry, asks again (ADR 0006, ADR 0010).
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
+from prefect.input import RunInput
+from pydantic import Field
+
+from tasks.core.drift.proposals import RepairProposal
+from tasks.core.drift.repair_reports import form_text, repair_page, summarize
+from tasks.core.drift.repairs import ClusterRepair
+from tasks.drift.documents import fenced, read_document
+from tasks.gates import Waiting, present_run, run_count, wait_for_answer
+
+KEY = "drift-repair"
+"""Key of the artifact with the whole plan; `-proposal` after it: what was asked, for machines."""
+_PROPOSAL_KEY = f"{KEY}-proposal"
+_WORDS = r"\S"
+_SHORT = 16
+
+
+class RepairDecisionKind(StrEnum):
+    """What a person can say to a proposed repair."""
+
+    REPAIR = "REPAIR"
+    DENY = "DENY"
+
+
+class RepairDecision(RunInput):
+    """What the person answers. There is no default for the decision."""
+
+    decision: RepairDecisionKind = Field(
+        description="REPAIR puts back what was shown and is still so; DENY leaves everything as it is."
+    )
+    reason: str = Field(
+        min_length=3, max_length=500, pattern=_WORDS, description="Why; it is kept with the run."
+    )
+    approver: str = Field(
+        min_length=1,
+        max_length=200,
+        pattern=_WORDS,
+        description="Who decides. Kept as claimed: Prefect's open-source server does not know who typed it.",
+    )
+    schema_title: ClassVar[str] = "Decision about a repair"
+
+
+def asked_before() -> RepairProposal | None:
+    """What this very try of the run asked before it was suspended; None when it did not."""
+    present = present_run()
+    if present is None:
+        return None
+    wanted = ArtifactFilter(
+        key=ArtifactFilterKey(any_=[_PROPOSAL_KEY]), flow_run_id=ArtifactFilterFlowRunId(any_=[present.id])
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
+    proposal = read_document(RepairProposal, str(found[0].data)) if found else None
+    return proposal if proposal and proposal.run_count == run_count() else None
+
+
+def keep(proposal: RepairProposal) -> None:
+    """Remember in the run what is asked, for the process that goes on after the answer."""
+    create_markdown_artifact(fenced(proposal), key=_PROPOSAL_KEY, description="What was asked")
+
+
+def show(repairs: Mapping[str, ClusterRepair], asked: str = "") -> None:
+    """The plan, or what became of it, as an artifact."""
+    create_markdown_artifact(repair_page(repairs, asked), key=KEY, description=summarize(repairs.values()))
+
+
+def ask_to_repair(proposal: RepairProposal, patience: timedelta) -> RepairDecision:
+    """Suspend the flow run until somebody decides.
+
+    Only in a deployed top-level flow with `persist_result=True`: nothing else can be suspended.
+
+    Raises:
+        DecisionError: The run was continued without an answer.
+    """
+    key = f"repair-{run_count()}-{proposal.digest[:_SHORT]}"
+    waiting = Waiting("repair drift", KEY, proposal.digest, patience, proposal.clusters)
+    return wait_for_answer(RepairDecision, form_text(proposal), key, waiting)
