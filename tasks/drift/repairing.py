@@ -97,7 +97,8 @@ class RepairOrder:
             return ()
         ignored = tuple(one.item for one in result.ignored)
         situation = Situation(result.items, ignored, verified.memory, result.verified_at)
-        return plan_repairs(RepairSteps(self.expected, result.olm), situation, self.choice)
+        steps = RepairSteps(self.expected, result.olm, result.operator)
+        return plan_repairs(steps, situation, self.choice)
 
     def needs(self, steps: Iterable[InstallStep]) -> AccountNeeds:
         """What the accounts have to be allowed to do for some steps."""
@@ -207,7 +208,8 @@ class _Repair:
         memory = self.before.memory
         items = recollect(memory, reported, seen.now, FIELD_MANAGER, looked_closely=False).items
         situation = Situation(items, tuple(one.item for one in ignored), memory, seen.now)
-        steps = RepairSteps(order.expected, self.before.result.olm)
+        before = self.before.result
+        steps = RepairSteps(order.expected, before.olm, before.operator)
         planned = plan_repairs(steps, situation, order.choice)
         entries = planned if self.approved is None else choose(planned, self.approved)
         # What only the closer look shows, and what an earlier repair of the run did, stays as it was told.

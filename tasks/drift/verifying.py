@@ -79,7 +79,8 @@ def verify_cluster(
         reads=seen.reads,
         seconds=round(time.monotonic() - started, 3),
     )
-    repairable = repairable_items(RepairSteps(expected, result.olm), recalled.items, memory, seen.now)
+    steps = RepairSteps(expected, result.olm, result.operator)
+    repairable = repairable_items(steps, recalled.items, memory, seen.now)
     return Verified(result, recalled.memory, recalled.new, tuple(recalled.resolved.items()), repairable)
 
 

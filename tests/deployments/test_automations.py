@@ -25,8 +25,9 @@ from werkzeug import Request, Response
 
 from deployments.automations.__main__ import main
 from deployments.automations.files import SHIPPED, AutomationFile, read_files
+from flows.verify_fleet import verify_fleet
 from tasks.core.errors import InputError
-from tasks.core.events import DriftFoundPayload, EventName
+from tasks.core.events import REPAIR_LABEL, DriftFoundPayload, EventName, RepairOutlook
 from tasks.core.manifests import sha256_hex
 from tasks.gates import Waiting, announced
 
@@ -35,6 +36,7 @@ ZOMBIES = "osok-fleet: a run lost its process"
 GATE = "osok-fleet: a gate waits"
 EXPIRING = "osok-fleet: a certificate expires"
 DRIFT = "osok-fleet: drift found, propose the repair"
+PROPOSE = {"missing": "PROPOSE", "changed": "PROPOSE", "unexpected": "PROPOSE"}
 
 
 @flow
@@ -119,11 +121,18 @@ def payload(cluster: str, name: str) -> DriftFoundPayload:
     )
 
 
-def emit(client: SyncPrefectClient, event: EventName, cluster: str, found: DriftFoundPayload) -> None:
+def emit(
+    client: SyncPrefectClient,
+    event: EventName,
+    cluster: str,
+    found: DriftFoundPayload,
+    repair: RepairOutlook = RepairOutlook.POSSIBLE,
+) -> None:
     """What verify-fleet says of an item."""
     resource = {
         "prefect.resource.id": f"osok-fleet.cluster.{cluster}",
         "osok.drift.item": sha256_hex(found.key.encode())[:16],
+        REPAIR_LABEL: repair.value,
     }
     _send(client, event.value, resource, found.model_dump(mode="json"))
 
@@ -174,7 +183,7 @@ def state_of(client: SyncPrefectClient, run_id: UUID) -> str:
 def deployment(server: SyncPrefectClient) -> Iterator[UUID]:
     """A deployment `probe/drift-probe` that takes clusters, as verify-fleet does."""
     names = {"type": "array", "items": {"type": "string"}}
-    schema = {"type": "object", "properties": {"clusters": names, "repair": {"type": "string"}}}
+    schema = {"type": "object", "properties": {"clusters": names, "repair": {"type": "object"}}}
     made = server.create_deployment(server.create_flow(probe), "drift-probe", parameter_openapi_schema=schema)
     yield made
     server.delete_deployment(made)
@@ -305,7 +314,7 @@ def test_without_its_parameter_an_automation_is_left_out(
 ) -> None:
     folder = folder_with(tmp_path, DRIFT, "verify-fleet/verify-fleet", "probe/drift-probe")
     file = folder / "one.yaml"
-    file.write_text(file.read_text().replace("repair: PROPOSE", "mend: PROPOSE"))
+    file.write_text(file.read_text().replace("repair: {", "mend: {"))
 
     assert main(["--folder", str(folder)]) == 0
 
@@ -345,17 +354,48 @@ def test_every_expiring_certificate_is_told_once(server: SyncPrefectClient, rece
     assert "fra-1: Secret osok/leaf\nends in 9 days (WARNING)" in received.messages[0]["body"]
 
 
-def test_drift_starts_the_repair_of_its_cluster(
+def test_drift_starts_one_proposal_for_its_cluster(
     server: SyncPrefectClient, deployment: UUID, tmp_path: Path
 ) -> None:
     main(["--folder", str(folder_with(tmp_path, DRIFT, "verify-fleet/verify-fleet", "probe/drift-probe"))])
     of_probe = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]))
 
-    emit(server, EventName.DRIFT_FOUND, "fra-1", payload("fra-1", "leaf"))
+    for item in ("leaf", "ca"):
+        emit(server, EventName.DRIFT_FOUND, "fra-1", payload("fra-1", item))
+    emit(server, EventName.DRIFT_FOUND, "zrh-1", payload("zrh-1", "leaf"))
+    eventually(lambda: len(server.read_flow_runs(flow_run_filter=of_probe)) >= 2)
+
+    started = server.read_flow_runs(flow_run_filter=of_probe)
+    assert sorted((run.parameters["clusters"], run.parameters["repair"]) for run in started) == [
+        (["fra-1"], PROPOSE),
+        (["zrh-1"], PROPOSE),
+    ]
+
+
+def test_what_a_run_repairs_itself_or_nobody_can_starts_no_other_run(
+    server: SyncPrefectClient, deployment: UUID, tmp_path: Path
+) -> None:
+    main(["--folder", str(folder_with(tmp_path, DRIFT, "verify-fleet/verify-fleet", "probe/drift-probe"))])
+    of_probe = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]))
+
+    emit(server, EventName.DRIFT_FOUND, "fra-1", payload("fra-1", "leaf"), RepairOutlook.UNDER_WAY)
+    emit(server, EventName.DRIFT_FOUND, "fra-2", payload("fra-2", "leaf"), RepairOutlook.NONE)
+    emit(server, EventName.DRIFT_FOUND, "fra-3", payload("fra-3", "leaf"))
     eventually(lambda: bool(server.read_flow_runs(flow_run_filter=of_probe)))
 
+    # Events are looked at in their order.
     (started,) = server.read_flow_runs(flow_run_filter=of_probe)
-    assert started.parameters == {"clusters": ["fra-1"], "repair": "PROPOSE"}
+    assert started.parameters["clusters"] == ["fra-3"]
+
+
+def test_verify_fleet_takes_the_parameters_of_the_shipped_automation() -> None:
+    (drift,) = (file for file in read_files(SHIPPED) if file.name == DRIFT)
+
+    verify_fleet.validate_parameters(
+        {"clusters": ["fra-1"], "repair": drift.actions[0]["parameters"]["repair"]}
+    )
+
+    assert drift.actions[0]["parameters"]["repair"] == PROPOSE
 
 
 def test_silence_is_a_crash_for_a_running_run_and_a_waiting_gate_for_a_suspended_one(

@@ -19,6 +19,7 @@ from tasks.core.drift.results import FleetVerification, VerificationState
 from tasks.core.manifests import Manifest, ObjectRef
 from tests.support.artifacts import document_in, newest_artifact
 from tests.support.drift_worlds import DriftBench, drift_bench
+from tests.support.events import events_of
 
 pytestmark = [
     pytest.mark.cluster,
@@ -50,14 +51,6 @@ def run_here(world: World, **more: Any) -> Any:  # noqa: ANN401 - Prefect's stat
 
 def document(client: SyncPrefectClient, key: str) -> Manifest:
     return document_in(newest_artifact(client, f"{key}-json"))
-
-
-def events(client: SyncPrefectClient, cluster: str) -> list[tuple[str, Manifest]]:
-    """Name and payload of what was emitted about a cluster, the oldest first."""
-    wanted = {"resource": {"id": [f"osok-fleet.cluster.{cluster}"]}, "order": "ASC"}
-    answer = client._client.post("/events/filter", json={"filter": wanted, "limit": 50})  # noqa: SLF001 - Prefect offers no public call for reading events
-    answer.raise_for_status()
-    return [(one["event"], one["payload"]) for one in answer.json()["events"]]
 
 
 def test_a_scheduled_run_finds_an_untouched_cluster_fine(
@@ -102,7 +95,7 @@ def test_drift_is_told_once_remembered_and_resolved(
     ]
     assert (again["since"], again["owner"]["manager"], again["field"]) == (since, "mallory", RULES)
     told = wait_for(
-        lambda: events(prefect_server, bench.name),
+        lambda: events_of(prefect_server, bench.name),
         lambda found: len(found) >= 2,
         deadline_after(timedelta(minutes=1)),
     )

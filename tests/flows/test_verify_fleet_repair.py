@@ -1,27 +1,45 @@
 """verify-fleet repairs: by which steps, what is written, who decides, and when it stops (R2–R22)."""
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
+from deployments.rehearsal.deciding import resume
 from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.running import FinishedRun, follow, submit
 from deployments.rehearsal.world import World
 from flows.verify_fleet import verify_fleet
-from tasks.core.manifests import Manifest, ObjectRef
+from tasks.clients.polling import deadline_after, wait_for
+from tasks.core.manifests import Manifest, ObjectRef, ref_of
 from tests.support.artifacts import document_in, newest_artifact
+from tests.support.drift_cases import webhook
 from tests.support.drift_worlds import DriftBench, drift_bench
+from tests.support.events import events_of
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.parametrize("untouched_world", [OlmVersion.V0_46_0], indirect=True),
 ]
 
-ROLE = ObjectRef("rbac.authorization.k8s.io/v1", "ClusterRole", "aggregate-olm-view")
-RULES = "/rules/0/verbs"
+RBAC = "rbac.authorization.k8s.io/v1"
+ROLE = ObjectRef(RBAC, "ClusterRole", "aggregate-olm-view")
+OTHER_ROLE = ObjectRef(RBAC, "ClusterRole", "aggregate-olm-edit")
+POLICY = ObjectRef("networking.k8s.io/v1", "NetworkPolicy", "olm-operator", "olm")
+NS = "oci-service-operator-system"
+CSV = ObjectRef("operators.coreos.com/v1alpha1", "ClusterServiceVersion", "oci-service-operator.v1.1.9", NS)
+SECRET = ObjectRef("v1", "Secret", "oci-service-operator-controller-manager-service-cert", NS)
+VALIDATING = "ValidatingWebhookConfiguration"
+VERBS, SELECTED = "/rules/0/verbs", "/spec/podSelector/matchLabels/app"
+FAILS_OPEN, CA = "/webhooks/0/failurePolicy", "/webhooks/0/clientConfig/caBundle"
 QUICKLY = {"confirm_after": "PT0.1S", "live_checks": "NONE"}
 AT_ONCE = {"missing": "REPAIR", "changed": "REPAIR", "unexpected": "REPAIR", "first_wait": "PT0S"}
+ASKING = {"missing": "PROPOSE", "changed": "PROPOSE", "first_wait": "PT0S"}
+STABLE = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "NetworkPolicy", "ConfigMap")
+"""Kinds without a status that changes by itself."""
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +54,157 @@ def run_here(world: World, **repair: Any) -> Any:  # noqa: ANN401 - Prefect's st
     return verify_fleet(**world.parameters(), choice=QUICKLY, repair=repair, return_state=True)
 
 
+def propose(client: SyncPrefectClient, world: World) -> FinishedRun:
+    """A run of the worker, until it waits for a person."""
+    parameters = {**world.parameters(), "choice": QUICKLY, "repair": ASKING}
+    waiting = follow(client, submit(client, "verify-fleet/verify-fleet", parameters), lambda _: None)
+    assert waiting.state == "Suspended", waiting.message
+    return waiting
+
+
+def answer(client: SyncPrefectClient, waiting: FinishedRun, decision: str) -> FinishedRun:
+    """What a person says, and how the run ends."""
+    run = client.read_flow_run(waiting.run_id)
+    resume(client, run, {"decision": decision, "reason": "CHG-4711", "approver": "Ada Lovelace"})
+    return follow(client, run, lambda _: None)
+
+
 def repair_of(client: SyncPrefectClient, cluster: str) -> Manifest:
     """What the newest run did on a cluster."""
     found: Manifest = document_in(newest_artifact(client, f"drift-{cluster}-json"))["result"]["repair"]
     return found
 
 
-def test_a_changed_role_is_put_back_by_one_write(
+def verdicts(repair: Mapping[str, Any]) -> dict[str, str]:
+    """By object and field."""
+    return {
+        f"{one['item']['ref']['name']}{one['item']['field']}": one["verdict"] for one in repair["entries"]
+    }
+
+
+def versions(bench: DriftBench) -> dict[ObjectRef, str]:
+    """ResourceVersions of what nobody but a repair writes."""
+    refs = [ref_of(one) for one in bench.expected.manifests() if one["kind"] in STABLE]
+    return {ref: version_of(bench, ref) for ref in refs}
+
+
+def version_of(bench: DriftBench, ref: ObjectRef) -> str:
+    live = bench.admin.get(ref)
+    assert live is not None
+    return str(live["metadata"]["resourceVersion"])
+
+
+def with_windows_line_ends(bench: DriftBench) -> str:
+    live = bench.admin.get(SECRET)
+    assert live is not None
+    pem = base64.b64decode(live["data"]["tls.crt"])
+    return base64.b64encode(pem.replace(b"\n", b"\r\n")).decode()
+
+
+def test_drift_is_put_back_by_the_steps_that_own_it_and_nothing_else_is_written(
     untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
 ) -> None:
-    bench.stranger.changes(ROLE, (RULES, ["get"]))
+    mesh = webhook(bench, VALIDATING, "mesh-validator.servicemesh.oci.oracle.cloud.com")
+    gateway = webhook(bench, VALIDATING, "ig-validator.servicemesh.oci.oracle.cloud.com")
+    before = versions(bench)
+    bench.stranger.changes(ROLE, (VERBS, ["get"]))
+    bench.stranger.changes(mesh, (FAILS_OPEN, "Ignore"))
+    bench.stranger.changes(gateway, (CA, None))
+    bench.stranger.changes(SECRET, ("/data/tls.crt", with_windows_line_ends(bench)))
 
     state = run_here(untouched_world, **AT_ONCE)
 
-    assert (state.name, state.message) == ("Completed", "1 looked at: 1 FINE. Repair: 1 REPAIRED")
-    assert repair_of(prefect_server, bench.name)["changed"] == [f"UPDATED {ROLE}"]
+    assert (state.name, state.message) == ("Completed", "1 looked at: 1 FINE. Repair: 4 REPAIRED")
+    assert repair_of(prefect_server, bench.name)["changed"] == [
+        f"UPDATED {ROLE}",
+        f"UPDATED {SECRET}: tls.crt",
+        f"UPDATED {gateway}: caBundle",
+        f"UPDATED {CSV}: status.phase",
+    ]
+    after = versions(bench)
+    assert [ref for ref in before if before[ref] != after[ref]] == [ROLE]
     assert bench.drift() == {}
+    told = wait_for(
+        lambda: events_of(prefect_server, bench.name),
+        lambda found: len(found) >= 12,
+        deadline_after(timedelta(minutes=1)),
+    )
+    assert [name for name, _ in told] == [
+        *["osok.drift.found"] * 4,
+        *["osok.drift.repaired"] * 4,
+        *["osok.drift.resolved"] * 4,
+    ]
+    (role,) = (payload for name, payload in told[4:8] if payload["name"] == ROLE.name)
+    assert (role["owner"], role["step"], role["repairs"]) == ("mallory", "OLM_OBJECTS", 1)
+
+
+def test_a_denied_repair_writes_nothing(
+    untouched_world: World, bench: DriftBench, deployed: SyncPrefectClient
+) -> None:
+    with bench.stranger.patched(ROLE, (VERBS, ["get"])):
+        before = versions(bench)
+        waiting = propose(deployed, untouched_world)
+        ended = answer(deployed, waiting, "DENY")
+        after = versions(bench)
+
+    shown = (
+        f"CHANGED ClusterRole {ROLE.name} | {VERBS} | \\['get', 'list', 'watch'\\] | \\['get'\\] | mallory"
+    )
+    assert shown in waiting.artifacts["drift-repair"]
+    assert (ended.state, ended.message) == (
+        "DriftFound",
+        "1 looked at: 1 DRIFTED; 1 CHANGED. Repair: 1 DENIED",
+    )
+    assert after == before
+
+
+def test_an_approved_repair_writes_what_was_shown_and_tells_what_is_new(
+    untouched_world: World, bench: DriftBench, deployed: SyncPrefectClient
+) -> None:
+    bench.stranger.changes(ROLE, (VERBS, ["get"]))
+    waiting = propose(deployed, untouched_world)
+    with bench.stranger.patched(OTHER_ROLE, (VERBS, ["get"])):
+        before = version_of(bench, OTHER_ROLE)
+        ended = answer(deployed, waiting, "REPAIR")
+        after = version_of(bench, OTHER_ROLE)
+
+    repair = repair_of(deployed, bench.name)
+    assert ended.state == "DriftFound"
+    assert repair["changed"] == [f"UPDATED {ROLE}"]
+    assert verdicts(repair) == {f"{ROLE.name}{VERBS}": "REPAIRED", f"{OTHER_ROLE.name}{VERBS}": "NEW"}
+    assert after == before
+
+
+def test_what_somebody_keeps_writing_is_left_after_three_flips_and_they_are_named(
+    untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+) -> None:
+    states = []
+    for _ in range(3):
+        bench.stranger.changes(POLICY, (SELECTED, "other"))
+        states.append(run_here(untouched_world, **AT_ONCE).name)
+    with bench.stranger.patched(POLICY, (SELECTED, "other")):
+        before = version_of(bench, POLICY)
+        states.append(run_here(untouched_world, **AT_ONCE).name)
+        after = version_of(bench, POLICY)
+
+    assert states == ["Completed", "Completed", "Completed", "DriftFound"]
+    (entry,) = repair_of(prefect_server, bench.name)["entries"]
+    assert (entry["item"]["kind"], entry["verdict"]) == ("CONTESTED", "REPORTED")
+    assert entry["reason"].startswith("mallory wrote it again 3 times")
+    assert after == before
+
+
+def test_an_account_that_may_not_write_is_told_before_anything_is_written(
+    untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+) -> None:
+    binding = ObjectRef(RBAC, "ClusterRoleBinding", "osok-fleet-bootstrap")
+    with bench.stranger.patched(ROLE, (VERBS, ["get"])), bench.stranger.deleted(binding):
+        before = versions(bench)
+        state = run_here(untouched_world, **AT_ONCE)
+        after = versions(bench)
+
+    assert state.name == "DriftFound"
+    repair = repair_of(prefect_server, bench.name)
+    assert repair["changed"] == []
+    assert "permissions of system:serviceaccount:osok-fleet:osok-fleet-bootstrap" in repair["error"]
+    assert after == before

@@ -40,10 +40,12 @@ class RepairSteps:
     Attributes:
         expected: The installation.
         olm_version: The OLM that runs; empty when there is none.
+        operator: The ClusterServiceVersion that is there; empty when there is none.
     """
 
     expected: Expectation
     olm_version: str = ""
+    operator: str = ""
     _writers: Mapping[ObjectRef, InstallStep] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +93,16 @@ class RepairSteps:
             return self._of_olm(item, step)
         if step is None or item.kind is DriftKind.UNEXPECTED:
             return Remedy(reason=self._without_step(item))
+        if step is InstallStep.SUBSCRIPTION and item.kind is DriftKind.MISSING and not item.field:
+            return self._of_lost_subscription(item)
         return Remedy(step, self._maker(item.ref) if step is InstallStep.REINSTALL else item.ref)
+
+    def _of_lost_subscription(self, item: DriftItem) -> Remedy:
+        if not self.operator:
+            return Remedy(InstallStep.SUBSCRIPTION, item.ref)
+        # Seen with OLM 0.46.0: "exists and is not referenced by a subscription", for ever.
+        text = f"OLM resolves no Subscription beside a {self.operator} that no Subscription brought"
+        return Remedy(reason=f"{text}: delete that ClusterServiceVersion, and run install-fleet")
 
     def _of_olm(self, item: DriftItem, step: InstallStep) -> Remedy:
         wanted = self.expected.olm.version
