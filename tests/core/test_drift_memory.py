@@ -105,3 +105,49 @@ def test_what_was_not_looked_at_is_not_resolved() -> None:
 
     assert dict(seen.resolved) == {}
     assert silent.key in seen.memory.items
+
+
+def repaired(memory: ClusterMemory, now: datetime) -> ClusterMemory:
+    return memory.repaired([item().key], now, HOUR, timedelta(hours=3))
+
+
+def test_every_repair_doubles_the_wait_up_to_the_longest() -> None:
+    memory, waits = recollect(ClusterMemory(), [item()], NOW, "osok-fleet").memory, []
+    for _ in range(3):
+        memory = repaired(memory, NOW)
+        until = memory.waits(item(), NOW)
+        waits.append(until - NOW if until else None)
+
+    assert waits == [HOUR, 2 * HOUR, 3 * HOUR]
+
+
+def test_a_repair_is_remembered_while_the_item_is_gone_and_when_it_is_back() -> None:
+    memory = repaired(recollect(ClusterMemory(), [item()], NOW, "osok-fleet").memory, NOW)
+    memory = recollect(memory, [], NOW, "osok-fleet").memory
+    memory = recollect(memory, [item()], NOW + HOUR / 2, "osok-fleet").memory
+
+    known = memory.items[item().key]
+    assert (known.repairs, known.repaired_at, known.waits_until) == (1, NOW, NOW + HOUR)
+
+
+def test_what_came_back_during_its_wait_is_news_again_once_when_the_wait_is_over() -> None:
+    memory = repaired(recollect(ClusterMemory(), [item()], NOW, "osok-fleet").memory, NOW)
+    memory = recollect(memory, [], NOW, "osok-fleet").memory
+    back = recollect(memory, [item()], NOW + HOUR / 2, "osok-fleet")
+    over = recollect(back.memory, [item()], NOW + HOUR, "osok-fleet")
+    later = recollect(over.memory, [item()], NOW + 2 * HOUR, "osok-fleet")
+
+    assert [len(one.new) for one in (back, over, later)] == [1, 1, 0]
+
+
+def test_without_a_wait_it_may_be_repaired_again_at_once() -> None:
+    memory = recollect(ClusterMemory(), [item()], NOW, "osok-fleet").memory
+
+    again = memory.repaired([item().key], NOW, timedelta(0), HOUR)
+
+    assert again.waits(item(), NOW) is None
+    assert again.items[item().key].repairs == 1
+
+
+def test_a_repair_of_what_nobody_remembers_is_passed_over() -> None:
+    assert ClusterMemory().repaired([item().key], NOW, HOUR, HOUR) == ClusterMemory()
