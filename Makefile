@@ -34,8 +34,8 @@ programs: setup  ## Build every program that the tests run (cached outside the c
 rehearsal: setup  ## Install the operator on an embedded control plane through Prefect (KEEP=1, CLUSTERS=N, OLM=0.20.0, AUTHORITY=OCI)
 	$(RUN) python -m deployments.rehearsal --clusters $(CLUSTERS) --olm $(OLM) $(if $(AUTHORITY),--authority $(AUTHORITY)) $(if $(KEEP),--keep)
 
-test: programs  ## The tests, in WORKERS=2 processes; builds the control plane's programs when they are not cached
-	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered $(ARGS)
+test: programs  ## The tests, in WORKERS=2 processes; builds the control plane's programs first (COVERAGE=1)
+	$(PYTEST) -m "not long" $(if $(COVERAGE),--cov --cov-report=term:skip-covered) $(ARGS)
 
 test-long: programs  ## The long tests: kills at every step, every answer at a gate, every change, other bundles
 	$(PYTEST) -m long $(ARGS)

@@ -28,7 +28,7 @@ from tests.support.bare_clusters import make_namespace, tell_olm_version
 from tests.support.certificates import deny, requests_of, write_authority
 from tests.support.gates import PROFILE, OwnRun, own_run
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 @flow(name="gate-of-two", persist_result=True)

@@ -22,6 +22,7 @@ from tests.support.events import events_of
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.long,
     pytest.mark.parametrize("untouched_world", [OlmVersion.V0_46_0], indirect=True),
 ]
 

@@ -36,7 +36,11 @@ from tests.support.bare_clusters import make_namespace, tell_olm_version
 from tests.support.certificates import requests_of, write_authority
 from tests.support.gates import PROFILE, OwnRun, own_run
 
-pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("prefect_server")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.long,
+    pytest.mark.usefixtures("prefect_server"),
+]
 
 CLUSTER = "evidence-one"
 
