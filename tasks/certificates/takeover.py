@@ -7,19 +7,14 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from packaging.version import Version
-
 from tasks.certificates.rollout import HELD, Rollout, made_by_olm
 from tasks.certificates.webhooks import write_service
 from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.names import server_name
-from tasks.core.certificates.olm import CA_HASH_ANNOTATION
+from tasks.core.certificates.olm import CA_HASH_ANNOTATION, recreates_service
 from tasks.core.certificates.verification import verify_for_api_server
 from tasks.core.manifests import ObjectRef, sha256_hex
 from tasks.operator.reinstalling import ask_for_reinstall
-
-_FIRST_THAT_KEEPS_THE_SERVICE = Version("0.28.0")
-"""From there on OLM applies the Service; before, it deletes and recreates it at every reinstall."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,7 @@ class Takeover:
 
     @property
     def _service_is_recreated(self) -> bool:
-        return Version(self.olm_version) < _FIRST_THAT_KEEPS_THE_SERVICE
+        return recreates_service(self.olm_version)
 
     def _way_round(self) -> str:
         """Another Service of the operator at which the API server accepts the certificate."""

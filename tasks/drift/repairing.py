@@ -100,18 +100,20 @@ class RepairOrder:
         steps = RepairSteps(self.expected, result.olm, result.operator)
         return plan_repairs(steps, situation, self.choice)
 
-    def needs(self, steps: Iterable[InstallStep]) -> AccountNeeds:
-        """What the accounts have to be allowed to do for some steps."""
-        listed = set(steps)
+    def needs(self, due: Mapping[InstallStep, Iterable[RepairEntry]]) -> AccountNeeds:
+        """What the accounts have to be allowed to do for some entries."""
+        listed = set(due)
         profile, namespace = self.expected.profile, self.expected.namespace
         fleet: list[PermissionRequest] = []
         if listed.intersection(_OPERATOR):
             fleet += required_permissions(PermissionStep.OPERATOR, profile, namespace)
         if InstallStep.CERTIFICATE_REPAIR in listed:
             fleet += repair_permissions(profile, namespace)
-        if InstallStep.REINSTALL in listed:
-            group, resource = "operators.coreos.com", "clusterserviceversions"
-            fleet.append(PermissionRequest(group, resource, "patch", namespace, subresource="status"))
+        group, resource = "operators.coreos.com", "clusterserviceversions"
+        fleet += [
+            PermissionRequest(group, resource, "patch", csv.namespace, subresource="status")
+            for csv in sorted({entry.unit for entry in due.get(InstallStep.REINSTALL, ()) if entry.unit})
+        ]
         if listed.isdisjoint(_BOOTSTRAP):
             return AccountNeeds(tuple(fleet), ())
         bootstrap = required_permissions(PermissionStep.BOOTSTRAP, profile, namespace)

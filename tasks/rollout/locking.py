@@ -138,7 +138,7 @@ def held(
             error.subject,
             error.expected,
             error.found,
-            f"A rollout locks each cluster: grant the account get, create and update of leases "
+            f"A rollout or repair locks each cluster: grant the account get, create and update of leases "
             f"(coordination.k8s.io) in the namespace {NAMESPACE}, as deployments/kubernetes/rbac/fleet.yaml "
             "does.",
         ) from error

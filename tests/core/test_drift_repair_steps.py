@@ -117,3 +117,14 @@ def test_another_olm_is_not_repaired_but_upgraded() -> None:
 
     assert remedy.step is None
     assert "OLM 0.20.0 runs, and 0.46.0 should" in remedy.reason
+
+
+def test_what_an_old_olm_breaks_for_a_moment_is_told() -> None:
+    remedy = RepairSteps(expectation(), "0.20.0", CSV_NAME).remedy(
+        item(CHANGED, WEBHOOK, "/webhooks/0/rules")
+    )
+
+    assert remedy.step is not None
+    assert remedy.reason == (
+        "OLM 0.20.0 recreates the Service for it: calls of the webhooks fail for a moment"
+    )

@@ -1,7 +1,5 @@
 """What the account has to be allowed to do, and the role that grants what is missing."""
 
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,35 +18,10 @@ from tasks.core.permissions import (
     role_rules,
 )
 from tasks.core.profiles import built_in_profile
+from tests.support.shipped_roles import shipped_rules, ungranted
 
 OSOK = built_in_profile()
 NS = "oci-service-operator-system"
-RBAC = Path(__file__).parents[2] / "deployments" / "kubernetes" / "rbac"
-
-
-def grants(rule: dict[str, list[str]], request: PermissionRequest) -> bool:
-    """Whether an RBAC rule allows a request (k8s.io/kubernetes, pkg/apis/rbac/v1/evaluation_helpers.go)."""
-    if request.verb not in rule["verbs"] and "*" not in rule["verbs"]:
-        return False
-    if request.path:
-        return request.path in rule.get("nonResourceURLs", [])
-    names = rule.get("resourceNames", [])
-    nameless = request.verb in ("create", "list")
-    return (
-        request.group in rule.get("apiGroups", [])
-        and not {request.rule_resource, "*"}.isdisjoint(rule.get("resources", []))
-        and (not names or (request.name in names and not nameless))
-    )
-
-
-def ungranted(rules: Iterable[dict[str, list[str]]], requests: Iterable[PermissionRequest]) -> list[str]:
-    listed = list(rules)
-    return [str(request) for request in requests if not any(grants(rule, request) for rule in listed)]
-
-
-def shipped_rules(file: str) -> list[dict[str, list[str]]]:
-    documents = yaml.safe_load_all((RBAC / file).read_text())
-    return [rule for document in documents if document["kind"] == "ClusterRole" for rule in document["rules"]]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.manifests import Manifest, ObjectRef, ref_of
 from tests.support.artifacts import document_in, newest_artifact
 from tests.support.drift_cases import webhook
-from tests.support.drift_worlds import DriftBench, drift_bench
+from tests.support.drift_worlds import PATIENCE, DriftBench, drift_bench
 from tests.support.events import events_of
 
 pytestmark = [
@@ -39,6 +39,7 @@ FAILS_OPEN, CA = "/webhooks/0/failurePolicy", "/webhooks/0/clientConfig/caBundle
 QUICKLY = {"confirm_after": "PT0.1S", "live_checks": "NONE"}
 AT_ONCE = {"missing": "REPAIR", "changed": "REPAIR", "unexpected": "REPAIR", "first_wait": "PT0S"}
 ASKING = {"missing": "PROPOSE", "changed": "PROPOSE", "first_wait": "PT0S"}
+BOOTSTRAP = "system:serviceaccount:osok-fleet:osok-fleet-bootstrap"
 STABLE = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "NetworkPolicy", "ConfigMap")
 """Kinds without a status that changes by itself."""
 
@@ -93,6 +94,17 @@ def version_of(bench: DriftBench, ref: ObjectRef) -> str:
     live = bench.admin.get(ref)
     assert live is not None
     return str(live["metadata"]["resourceVersion"])
+
+
+def may_write_roles(bench: DriftBench) -> bool:
+    """What the API server says of the bootstrap account; RBAC follows within moments."""
+    attributes = {"group": "rbac.authorization.k8s.io", "resource": "clusterroles", "verb": "patch"}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": BOOTSTRAP, "resourceAttributes": attributes},
+    }
+    return bool(bench.admin.create(review)["status"]["allowed"])
 
 
 def with_windows_line_ends(bench: DriftBench) -> str:
@@ -200,6 +212,7 @@ def test_an_account_that_may_not_write_is_told_before_anything_is_written(
 ) -> None:
     binding = ObjectRef(RBAC, "ClusterRoleBinding", "osok-fleet-bootstrap")
     with bench.stranger.patched(ROLE, (VERBS, ["get"])), bench.stranger.deleted(binding):
+        assert not wait_for(lambda: may_write_roles(bench), lambda may: not may, deadline_after(PATIENCE))
         before = versions(bench)
         state = run_here(untouched_world, **AT_ONCE)
         after = versions(bench)
@@ -207,5 +220,5 @@ def test_an_account_that_may_not_write_is_told_before_anything_is_written(
     assert state.name == "DriftFound"
     repair = repair_of(prefect_server, bench.name)
     assert repair["changed"] == []
-    assert "permissions of system:serviceaccount:osok-fleet:osok-fleet-bootstrap" in repair["error"]
+    assert f"permissions of {BOOTSTRAP}" in repair["error"]
     assert after == before

@@ -38,6 +38,8 @@ _SELF_SIGNED = "CN=olm-selfsigned-"
 _ORGANIZATION = "O=Red Hat, Inc."
 _FIRST_STUDIED = Version("0.20.0")
 _FIRST_THAT_VERIFIES = Version("0.29.0")
+_FIRST_THAT_KEEPS_THE_SERVICE = Version("0.28.0")
+"""From there on OLM applies the Service; before, it deletes and recreates it at every reinstall."""
 
 
 def is_made_by_olm(leaf: Certificate | None) -> bool:
@@ -136,6 +138,11 @@ class OlmRule(StrEnum):
     """0.20.0 to 0.28: only csv.status.certsRotateAt counts."""
     VERIFICATION = "VERIFICATION"
     """0.29.0 and later: the certificates count."""
+
+
+def recreates_service(version: str) -> bool:
+    """Whether a version of OLM deletes the operator's Service for a moment when it installs it anew."""
+    return Version(version) < _FIRST_THAT_KEEPS_THE_SERVICE
 
 
 def rule_of(version: str) -> OlmRule:

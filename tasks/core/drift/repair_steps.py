@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tasks.core.certificates.olm import recreates_service
 from tasks.core.certificates.webhook_secrets import STAGING_SECRET
 from tasks.core.drift.certificates import KEY_FIELD
 from tasks.core.drift.expectation import CRD_KIND, CSV_KIND, Expectation, refs_of
@@ -25,7 +26,7 @@ class Remedy:
         step: The step that writes it; None when there is none.
         unit: What the step writes at once: an object, a whole certificate, all that OLM makes of a
             ClusterServiceVersion.
-        reason: Why there is no step, and what a person does instead.
+        reason: Why there is no step, and what a person does instead; or what the step does besides.
     """
 
     step: InstallStep | None = None
@@ -85,7 +86,7 @@ class RepairSteps:
             return Remedy(InstallStep.CERTIFICATE_REPAIR, self.secret)
         if item.field.startswith(_CLAIM):
             return Remedy(reason="take the annotation off, or leave the certificate to cert-manager")
-        return Remedy(InstallStep.REINSTALL, self.csv)
+        return self._reinstall(self.csv)
 
     def _of_object(self, item: DriftItem) -> Remedy:
         step = self._writers.get(item.ref)
@@ -95,7 +96,16 @@ class RepairSteps:
             return Remedy(reason=self._without_step(item))
         if step is InstallStep.SUBSCRIPTION and item.kind is DriftKind.MISSING and not item.field:
             return self._of_lost_subscription(item)
-        return Remedy(step, self._maker(item.ref) if step is InstallStep.REINSTALL else item.ref)
+        return (
+            self._reinstall(self._maker(item.ref))
+            if step is InstallStep.REINSTALL
+            else Remedy(step, item.ref)
+        )
+
+    def _reinstall(self, csv: ObjectRef) -> Remedy:
+        blinks = self.olm_version not in ("", "several") and recreates_service(self.olm_version)
+        text = f"OLM {self.olm_version} recreates the Service for it: calls of the webhooks fail for a moment"
+        return Remedy(InstallStep.REINSTALL, csv, text if blinks and csv == self.csv else "")
 
     def _of_lost_subscription(self, item: DriftItem) -> Remedy:
         if not self.operator:

@@ -113,6 +113,7 @@ def _judge(item: DriftItem, remedy: Remedy, situation: Situation, choice: Repair
     if remedy.step is None:
         return RepairEntry(item=item, verdict=RepairVerdict.IMPOSSIBLE, reason=remedy.reason)
     verdict, reason = _verdict(item, situation, choice)
+    reason = reason or remedy.reason
     return RepairEntry(item=item, verdict=verdict, step=remedy.step.name, unit=remedy.unit, reason=reason)
 
 
