@@ -12,6 +12,9 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.workers.process import ProcessWorker
 
 from deployments.rehearsal.processes import Command, ProcessGroup, ProgramError, RunningProcess
 
@@ -98,10 +101,16 @@ class PrefectServices:
         Raises:
             ProgramError: Prefect refused; the message holds what it said.
         """
-        self.run("work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
-        self.run("--no-prompt", "deploy", "--all")
-        # A run at the full hour, with the parameters of production, would find no network.
-        self.run("--no-prompt", "deployment", "schedule", "pause", "--all")
+        # By the client where a command would do the same: each command is a process of several seconds.
+        with SyncPrefectClient(self.api_url) as client:
+            template = ProcessWorker.get_default_base_job_template()
+            pool = WorkPoolCreate(name=WORK_POOL, type=ProcessWorker.type, base_job_template=template)
+            client.create_work_pool(pool, overwrite=True)
+            self.run("--no-prompt", "deploy", "--all")
+            # A run at the full hour, with the parameters of production, would find no network.
+            for deployment in client.read_deployments():
+                for schedule in deployment.schedules:
+                    client.update_deployment_schedule(deployment.id, schedule.id, active=False)
 
     def run(self, *arguments: str) -> str:
         """Run the prefect command line against this server and return what it printed.
