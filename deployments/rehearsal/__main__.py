@@ -16,7 +16,8 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from blocks.certificate_authority import AuthorityKind
 from deployments.rehearsal.breaking import BREAKAGES, Breaker
-from deployments.rehearsal.deciding import Gate, decide_in_terminal
+from deployments.rehearsal.deciding import Gate, follow_and_decide
+from deployments.rehearsal.fleet import WAVES, drift_and_repair, label_clusters
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.preparing import NEEDS, OCI_AUTHORITY, RehearsalTenancy, prepare
 from deployments.rehearsal.programs import OlmVersion, ensure_programs
@@ -72,6 +73,7 @@ def _rehearse(arguments: argparse.Namespace, folder: Path) -> int:
             _say(f"Prefect UI: {services.ui_url}")
             with prefect_environment(services) as client:
                 save_blocks(world)
+                label_clusters(world)
                 tenancy.save_blocks()
                 certificate = _authority(arguments, world, tenancy)
                 done = prepare(client, _say) and _operate(client, world, certificate)
@@ -101,18 +103,23 @@ def _operate(client: SyncPrefectClient, world: World, certificate: dict[str, obj
     """Install, then break the first cluster's certificate; whether both ended as they should."""
     finished = _install(client, world, certificate)
     _show(finished)
-    return finished.state == "Completed" and _break_and_diagnose(client, world)
+    if finished.state != "Completed" or not _break_and_diagnose(client, world):
+        return False
+    return not _is_fleet(world) or drift_and_repair(client, world, _say)
+
+
+def _is_fleet(world: World) -> bool:
+    return len(world.clusters) > 1
 
 
 def _install(client: SyncPrefectClient, world: World, certificate: dict[str, object]) -> FinishedRun:
     prerequisites = {"needs": NEEDS}
     parameters = {**world.parameters(), "certificate": certificate, "prerequisites": prerequisites}
+    if _is_fleet(world):
+        parameters["rollout"] = WAVES
     run = submit(client, "install-fleet/install-fleet", parameters)
     _say(f"\ninstall-fleet runs on {len(world.clusters)} cluster(s) of the tenancy, OLM {world.olm}")
-    finished = follow(client, run, _say)
-    if finished.state == "Suspended":
-        finished = decide_in_terminal(client, run, finished, Gate.CERTIFICATES, _say)
-    return finished
+    return follow_and_decide(client, run, _say)
 
 
 def _break_and_diagnose(client: SyncPrefectClient, world: World) -> bool:

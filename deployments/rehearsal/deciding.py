@@ -15,32 +15,45 @@ from tasks.clients.polling import deadline_after, wait_for
 
 _ACCEPTED = "ACCEPT"
 _DENY = "DENY"
+_STOP = "STOP"
 _NO_FORM = "schema not found"
 _PATIENCE = timedelta(minutes=1)
 
 
 class Gate(Enum):
-    """A gate of a flow: the artifact that a person decides about, and the word that agrees."""
+    """A gate of a flow: how its key begins, the artifact that a person reads, the word that agrees."""
 
-    CERTIFICATES = ("certificate-requests", "APPROVE")
-    PREREQUISITES = ("prerequisites-plan", "CREATE")
+    CERTIFICATES = ("sign-", "certificate-requests", "APPROVE")
+    PREREQUISITES = ("create-", "prerequisites-plan", "CREATE")
+    WAVE = ("wave-", "rollout-approval", "BEGIN")
+    REPAIR = ("repair-", "drift-repair", "REPAIR")
 
-    def __init__(self, artifact: str, agreement: str) -> None:
+    def __init__(self, key: str, artifact: str, agreement: str) -> None:
+        self.key = key
         self.artifact = artifact
         self.agreement = agreement
 
 
-def decide_in_terminal(
-    client: SyncPrefectClient, run: FlowRun, waiting: FinishedRun, gate: Gate, report: Callable[[str], None]
+def follow_and_decide(client: SyncPrefectClient, run: FlowRun, report: Callable[[str], None]) -> FinishedRun:
+    """Follow a run to its end, and ask at the terminal whenever it waits for a person."""
+    finished = follow(client, run, report)
+    while finished.state == "Suspended":
+        finished = _decide_in_terminal(client, run, finished, report)
+    return finished
+
+
+def _decide_in_terminal(
+    client: SyncPrefectClient, run: FlowRun, waiting: FinishedRun, report: Callable[[str], None]
 ) -> FinishedRun:
-    """Ask at the terminal, resume the run and follow it to its end.
+    """Ask at the terminal, resume the run and follow it until it ends or waits again.
 
     Without a terminal nobody can be asked: the rehearsal agrees by itself and says so.
     """
+    gate = _gate_of(client.read_flow_run(run.id))
     if gate.artifact in waiting.artifacts:
         report(f"\n{waiting.artifacts[gate.artifact]}")
     if sys.stdin.isatty():
-        answer = _ask(gate.agreement)
+        answer = _ask(gate.agreement, _STOP if gate is Gate.WAVE else _DENY)
     else:
         report(f"No terminal: the rehearsal answers {gate.agreement} itself.")
         answer = {
@@ -50,6 +63,19 @@ def decide_in_terminal(
         }
     resume(client, run, answer)
     return follow(client, run, report, waiting.reported)
+
+
+def _gate_of(run: FlowRun) -> Gate:
+    """Which gate a suspended run stands at.
+
+    Raises:
+        ProgramError: At none that is known here.
+    """
+    key = (run.state.state_details.pause_key if run.state else None) or ""
+    for gate in Gate:
+        if key.startswith(gate.key):
+            return gate
+    raise ProgramError("find the gate of the run", run.name, "a key of a known gate", key)
 
 
 def resume(client: SyncPrefectClient, run: FlowRun, answer: dict[str, object]) -> None:
@@ -67,10 +93,10 @@ def resume(client: SyncPrefectClient, run: FlowRun, answer: dict[str, object]) -
         raise ProgramError("resume the run", run.name, _ACCEPTED, str(result.details))
 
 
-def _ask(agreement: str) -> dict[str, object]:
+def _ask(agreement: str, refusal: str) -> dict[str, object]:
     decision = ""
-    while decision not in (agreement, _DENY):
-        decision = input(f"Decision, {agreement} or {_DENY}: ").strip().upper()
+    while decision not in (agreement, refusal):
+        decision = input(f"Decision, {agreement} or {refusal}: ").strip().upper()
     reason = ""
     while len(reason) < 3:  # noqa: PLR2004 - the gate's own minimum
         reason = input("Reason (at least three characters): ").strip()

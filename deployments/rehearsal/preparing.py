@@ -10,7 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from blocks.certificate_authority import AuthorityKind, CertificateAuthority
 from blocks.oci_tenancy import ConfigFile, OciTenancy
-from deployments.rehearsal.deciding import Gate, decide_in_terminal
+from deployments.rehearsal.deciding import follow_and_decide
 from deployments.rehearsal.managed import ManagedClusters, OkeUser
 from deployments.rehearsal.running import FinishedRun, follow, submit
 from deployments.rehearsal.tenancy.seeding import HOSTS, Seed, seed
@@ -100,9 +100,7 @@ def prepare(client: SyncPrefectClient, report: Callable[[str], None]) -> bool:
     _show(checked, "check-prerequisites", report)
     report("\ncreate-prerequisites plans what is missing")
     run = submit(client, "create-prerequisites/create-prerequisites", {"tenancy": TENANCY, "needs": NEEDS})
-    created = follow(client, run, report)
-    if created.state == "Suspended":
-        created = decide_in_terminal(client, run, created, Gate.PREREQUISITES, report)
+    created = follow_and_decide(client, run, report)
     _show(created, "create-prerequisites", report)
     return created.state == "Completed"
 
