@@ -37,7 +37,7 @@ rehearsal: setup  ## Install the operator on an embedded control plane through P
 test: programs  ## The tests, in WORKERS=2 processes; builds the control plane's programs first (COVERAGE=1)
 	$(PYTEST) -m "not long" $(if $(COVERAGE),--cov --cov-report=term:skip-covered) $(ARGS)
 
-test-long: programs  ## The long tests: kills at every step, every answer at a gate, every change, other bundles
+test-long: programs  ## The long tests: runs of workers, in browsers and killed; every answer, every change, other bundles
 	$(PYTEST) -m long $(ARGS)
 
 test-core: setup  ## The pure tests, in seconds

@@ -33,6 +33,9 @@ NEEDS = {
 }
 
 
+pytestmark = pytest.mark.long
+
+
 @dataclass(frozen=True)
 class Bench:
     """A tenancy without anything for Service Mesh, and a Prefect server with a worker."""
@@ -114,7 +117,6 @@ def test_what_a_person_agreed_to_is_made_in_order_and_a_retry_asks_again(bench: 
     assert '"FAIL": 0' in ended.artifacts["prerequisites-empty-in-eu-frankfurt-1"]
 
 
-@pytest.mark.long
 def test_a_plan_that_changed_is_decided_again_and_denied_nothing_is_made(bench: Bench) -> None:
     first = bench.begin()
     vault = add_vault(bench.server.store, bench.place, REGION, bench.server.url)
@@ -130,7 +132,6 @@ def test_a_plan_that_changed_is_decided_again_and_denied_nothing_is_made(bench: 
     assert bench.made() == []
 
 
-@pytest.mark.long
 def test_a_run_that_is_killed_half_way_is_finished_by_the_next_without_a_twin(bench: Bench) -> None:
     waiting = bench.begin()
     bench.server.after_write = lambda count: bench.kill(waiting.run_id) if count == 4 else None

@@ -20,6 +20,7 @@ from tests.support.rotations import NAMESPACE, RotatingCluster
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.long,
     pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True, scope="module"),
 ]
 

@@ -23,6 +23,7 @@ from tests.support.gates import NAMESPACE, PATIENCE, STAGING, OwnRun, left_over,
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.long,
     pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True),
 ]
 

@@ -20,6 +20,7 @@ from tests.support.gates import NAMESPACE, left_over, published, put_back_afterw
 pytestmark = [
     *BROWSER,
     pytest.mark.cluster,
+    pytest.mark.long,
     pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True),
 ]
 

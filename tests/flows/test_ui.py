@@ -18,7 +18,7 @@ from deployments.rehearsal.screenshots import PICTURES, install_from_the_form
 from tests.support.browsers import BROWSER
 from tests.support.worlds import WorldStarter
 
-pytestmark = BROWSER
+pytestmark = [*BROWSER, pytest.mark.long]
 
 DEPLOYMENT = "install-fleet/install-fleet"
 DIAGNOSIS = "diagnose-certificate/diagnose-certificate"

@@ -53,6 +53,7 @@ def document(client: SyncPrefectClient, key: str) -> Manifest:
     return document_in(newest_artifact(client, f"{key}-json"))
 
 
+@pytest.mark.long
 def test_a_scheduled_run_finds_an_untouched_cluster_fine(
     untouched_world: World, bench: DriftBench, deployed: SyncPrefectClient, tmp_path: Path
 ) -> None:
