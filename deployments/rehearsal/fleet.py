@@ -1,15 +1,17 @@
 """What `make rehearsal` adds with several clusters: two waves with a gate, and drift that is put back."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from kubernetes import client as sdk
+from kubernetes import config
 from prefect.client.orchestration import SyncPrefectClient
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from deployments.rehearsal.deciding import follow_and_decide
 from deployments.rehearsal.running import submit
 from deployments.rehearsal.world import RehearsalCluster, World
-from tasks.clients.cluster import PatchType
 from tasks.core.manifests import ObjectRef
 from tasks.core.reports import duration_text
 
@@ -47,8 +49,7 @@ def drift_and_repair(client: SyncPrefectClient, world: World, report: Callable[[
     kubeconfig = cluster.control_plane.kubeconfig
     report("\nSomebody takes verbs from a ClusterRole of OLM by hand:")
     report(_COMMAND.format(kubeconfig=kubeconfig, name=_ROLE.name, field=_FIELD))
-    patch = [{"op": "replace", "path": _FIELD, "value": ["get"]}]
-    cluster.control_plane.client().patch(_ROLE, patch, PatchType.JSON)
+    _patch_as_kubectl(kubeconfig)
     changed = _verbs(cluster) != before
     parameters = {**world.parameters(), "repair": {"changed": "PROPOSE"}}
     run = submit(client, "verify-fleet/verify-fleet", parameters)
@@ -57,6 +58,13 @@ def drift_and_repair(client: SyncPrefectClient, world: World, report: Callable[[
     report(finished.artifacts.get("fleet-status", ""))
     report(f"verify-fleet {finished.state} after {duration_text(finished.duration)}: {finished.message}")
     return changed and _verbs(cluster) == before
+
+
+def _patch_as_kubectl(kubeconfig: Path) -> None:
+    """What the printed command does, under the name that it has in managedFields."""
+    patch = [{"op": "replace", "path": _FIELD, "value": ["get"]}]
+    with config.new_client_from_config(str(kubeconfig)) as api:
+        sdk.RbacAuthorizationV1Api(api).patch_cluster_role(_ROLE.name, patch, field_manager="kubectl-patch")
 
 
 def _verbs(cluster: RehearsalCluster) -> list[str]:
