@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
@@ -19,12 +19,28 @@ from prefect.exceptions import Pause
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import flow_run
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tasks.core.errors import DecisionError
 from tasks.core.events import EventName, GateWaitingPayload
 
 AnswerT = TypeVar("AnswerT", bound=RunInput)
+_WORDS = r"\S"
+"""Something else than spaces; the server checks it."""
+Reason = Annotated[
+    str, Field(min_length=3, max_length=500, pattern=_WORDS, description="Why; it is kept with the run.")
+]
+"""Why a person decides so: a field of a gate's form."""
+Approver = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        pattern=_WORDS,
+        description="Who decides. Kept as claimed: Prefect's open-source server does not know who typed it.",
+    ),
+]
+"""Who decides: a field of a gate's form."""
 
 
 @dataclass(frozen=True)

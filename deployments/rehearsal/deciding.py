@@ -5,8 +5,11 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
+from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import FlowRun
 
 from deployments.rehearsal.processes import ProgramError
@@ -17,7 +20,7 @@ _ACCEPTED = "ACCEPT"
 _DENY = "DENY"
 _STOP = "STOP"
 _NO_FORM = "schema not found"
-_PATIENCE = timedelta(minutes=1)
+_PATIENCE = timedelta(minutes=5)
 
 
 class Gate(Enum):
@@ -79,18 +82,25 @@ def _gate_of(run: FlowRun) -> Gate:
 
 
 def resume(client: SyncPrefectClient, run: FlowRun, answer: dict[str, object]) -> None:
-    """Send a decision to a suspended run, once its form is there: that is stored a moment after the state.
+    """Send a decision to a suspended run.
 
     Raises:
         ProgramError: The server rejected it. It answers 200 then, so the status counts, not the code.
     """
-    result = wait_for(
-        lambda: client.resume_flow_run(run.id, run_input=answer),
+    result = send_answer(client, run.id, answer)
+    if result.status.value != _ACCEPTED:
+        raise ProgramError("resume the run", run.name, _ACCEPTED, str(result.details))
+
+
+def send_answer(
+    client: SyncPrefectClient, run_id: UUID, answer: dict[str, object] | None
+) -> OrchestrationResult[Any]:
+    """Resume a run, once its form is there: that is stored a moment after the suspension."""
+    return wait_for(
+        lambda: client.resume_flow_run(run_id, run_input=answer),
         lambda said: _NO_FORM not in str(said.details),
         deadline_after(_PATIENCE),
     )
-    if result.status.value != _ACCEPTED:
-        raise ProgramError("resume the run", run.name, _ACCEPTED, str(result.details))
 
 
 def _ask(agreement: str, refusal: str) -> dict[str, object]:

@@ -18,7 +18,7 @@ from tasks.certificates.form_text import form_text
 from tasks.certificates.signing import Decision
 from tasks.core.certificate_orders import PendingRequest, Shown, wave_digest
 from tasks.core.errors import DecisionError, InputError
-from tasks.gates import Waiting, present_run, run_count, wait_for_answer
+from tasks.gates import Approver, Waiting, present_run, run_count, wait_for_answer
 
 LONGEST_WAIT = timedelta(hours=23)
 """The cluster collects a pending request 24 hours after its creation."""
@@ -40,12 +40,7 @@ class SigningDecision(RunInput):
     reason: str = Field(
         min_length=3, max_length=500, pattern=_WORDS, description="Why; it is kept as evidence."
     )
-    approver: str = Field(
-        min_length=1,
-        pattern=_WORDS,
-        max_length=200,
-        description="Who decides. Kept as claimed: Prefect's open-source server does not know who typed it.",
-    )
+    approver: Approver
     denied_clusters: list[str] = Field(
         default_factory=list, description="Clusters to leave out although the decision is APPROVE or CLUSTER."
     )

@@ -21,12 +21,11 @@ from tasks.core.drift.proposals import RepairProposal
 from tasks.core.drift.repair_reports import form_text, repair_page, summarize
 from tasks.core.drift.repairs import ClusterRepair
 from tasks.drift.documents import fenced, read_document
-from tasks.gates import Waiting, present_run, run_count, wait_for_answer
+from tasks.gates import Approver, Reason, Waiting, present_run, run_count, wait_for_answer
 
 KEY = "drift-repair"
 """Key of the artifact with the whole plan; `-proposal` after it: what was asked, for machines."""
 _PROPOSAL_KEY = f"{KEY}-proposal"
-_WORDS = r"\S"
 _SHORT = 16
 
 
@@ -43,15 +42,8 @@ class RepairDecision(RunInput):
     decision: RepairDecisionKind = Field(
         description="REPAIR puts back what was shown and is still so; DENY leaves everything as it is."
     )
-    reason: str = Field(
-        min_length=3, max_length=500, pattern=_WORDS, description="Why; it is kept with the run."
-    )
-    approver: str = Field(
-        min_length=1,
-        max_length=200,
-        pattern=_WORDS,
-        description="Who decides. Kept as claimed: Prefect's open-source server does not know who typed it.",
-    )
+    reason: Reason
+    approver: Approver
     schema_title: ClassVar[str] = "Decision about a repair"
 
 

@@ -12,10 +12,8 @@ from prefect.input import RunInput
 from pydantic import Field
 
 from tasks.core.rollout.plans import PlannedWave, named
-from tasks.gates import Waiting, run_count, wait_for_answer
+from tasks.gates import Approver, Reason, Waiting, run_count, wait_for_answer
 
-_WORDS = r"\S"
-"""Something else than spaces; the server checks it."""
 _SHORT = 16
 
 
@@ -34,15 +32,8 @@ class WaveDecision(RunInput):
     decision: WaveDecisionKind = Field(
         description="BEGIN lets the wave begin; STOP ends the rollout before it, and what is done stays."
     )
-    reason: str = Field(
-        min_length=3, max_length=500, pattern=_WORDS, description="Why; it is kept with the run."
-    )
-    approver: str = Field(
-        min_length=1,
-        max_length=200,
-        pattern=_WORDS,
-        description="Who decides. Kept as claimed: Prefect's open-source server does not know who typed it.",
-    )
+    reason: Reason
+    approver: Approver
     schema_title: ClassVar[str] = "Decision about a wave"
 
 

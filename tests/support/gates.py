@@ -16,6 +16,7 @@ from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow_sync
 from prefect.logging.handlers import APILogHandler
 
+from deployments.rehearsal.deciding import send_answer
 from tasks.certificates.webhooks import read_bundles, write_bundles
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.handshakes import read_endpoint_facts
@@ -53,14 +54,9 @@ class Answered:
 
 
 def answer(client: SyncPrefectClient, run_id: UUID, run_input: Mapping[str, Any] | None) -> Answered:
-    """Resume a run with an answer, once its form is there: that is stored a moment after the suspension."""
-    given = None if run_input is None else dict(run_input)
-
-    def resume() -> Answered:
-        said = client.resume_flow_run(run_id, run_input=given)
-        return Answered(said.status, getattr(said.details, "reason", None) or "")
-
-    return wait_for(resume, lambda seen: "schema not found" not in seen.reason, deadline_after(PATIENCE))
+    """Resume a run with an answer."""
+    said = send_answer(client, run_id, None if run_input is None else dict(run_input))
+    return Answered(said.status, getattr(said.details, "reason", None) or "")
 
 
 def decision(kind: str, reason: str = "planned change", **more: object) -> dict[str, object]:
