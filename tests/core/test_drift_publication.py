@@ -45,3 +45,10 @@ def test_a_fleet_is_called_as_chosen_or_after_its_deployment(
     chosen: str, deployment: str, expected: str
 ) -> None:
     assert fleet_name(chosen, deployment) == expected
+
+
+def test_a_password_in_an_address_is_not_in_the_refusal() -> None:
+    with pytest.raises(ValidationError) as caught:
+        PublicationChoice(pushgateway="https://ada:geheim@push.example.com")
+
+    assert "geheim" not in str(caught.value)

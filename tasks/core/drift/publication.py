@@ -4,7 +4,7 @@ import re
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasks.core.drift.items import DATA
 
@@ -15,7 +15,8 @@ _LONGEST = 63
 class PublicationChoice(BaseModel):
     """Where results go beside the artifacts of the run. Everything is off by default."""
 
-    model_config = DATA
+    # An address that is refused for its password is not shown again in the refusal.
+    model_config = ConfigDict(**DATA, hide_input_in_errors=True)
 
     fleet: str = Field(
         default="",
