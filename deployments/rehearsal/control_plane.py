@@ -23,6 +23,7 @@ from deployments.rehearsal.controlplane.audit import POLICY
 from deployments.rehearsal.controlplane.commands import CommandLines, Part, Ports
 from deployments.rehearsal.controlplane.credentials import CONTEXT, write_credentials
 from deployments.rehearsal.controlplane.running import ControlPlane
+from deployments.rehearsal.ports import free_ports
 from deployments.rehearsal.processes import ProcessGroup
 from deployments.rehearsal.programs import OlmVersion, Programs, ensure_programs
 from tasks.core.deadlines import Deadline
@@ -115,7 +116,9 @@ def _prepare_folder(folder: Path) -> None:
 def _command_lines(
     programs: Programs, folder: Path, addresses: Addresses, settings: ControlPlaneSettings
 ) -> CommandLines:
-    etcd, etcd_peer, controllers, scheduler, kubelet, *api = addresses.free_ports(5 + settings.api_servers)
+    etcd, etcd_peer, controllers, scheduler, kubelet, *api = free_ports(
+        addresses.host, 5 + settings.api_servers
+    )
     ports = Ports(etcd, etcd_peer, controllers, scheduler, kubelet, api_servers=tuple(api))
     server = f"https://{addresses.host}:{api[0]}"
     files = write_credentials(folder, addresses, server, datetime.now(UTC))

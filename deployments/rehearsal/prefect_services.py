@@ -1,7 +1,6 @@
 """A Prefect server, a work pool and a worker of our own, on SQLite in the rehearsal's folder."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.workers.process import ProcessWorker
 
+from deployments.rehearsal.ports import free_ports
 from deployments.rehearsal.processes import Command, ProcessGroup, ProgramError, RunningProcess
 
 WORK_POOL = "osok-fleet"
@@ -33,7 +33,7 @@ class PrefectServices:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        [self.port] = free_ports("127.0.0.1", 1)
         self.ui_url = f"http://127.0.0.1:{self.port}"
         self.api_url = f"{self.ui_url}/api"
         self._processes = ProcessGroup()
@@ -160,10 +160,3 @@ class PrefectServices:
 
 def _prefect(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "prefect", *arguments)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,7 +1,8 @@
 """What a started control plane is: real, complete, and known by its own address and Service range."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from tasks.clients.cluster import ApplyMode, ClusterClient
 from tasks.core.errors import ClusterForbiddenError
 from tasks.core.manifests import Manifest, ObjectRef
 from tests.support.control_planes import FreshControlPlane
+from tests.support.listening import listening_addresses
 
 pytestmark = pytest.mark.cluster
 
@@ -80,6 +82,15 @@ def test_the_node_names_the_address_that_is_reserved_for_its_kubelet(
 
     assert {"type": "InternalIP", "address": control_plane.host} in node["status"]["addresses"]
     assert node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"] == control_plane.kubelet_port
+
+
+def test_its_programs_listen_on_loopback_addresses_only(
+    control_plane: ControlPlane, processes_of: Callable[[Path], list[int]]
+) -> None:
+    listening = [each for pid in processes_of(control_plane.folder) for each in listening_addresses(pid)]
+
+    assert len(listening) >= 6
+    assert [str(each) for each in listening if not each.is_loopback] == []
 
 
 def test_kwok_keeps_the_node_alive_and_leaves_pods_alone(programs: Programs) -> None:

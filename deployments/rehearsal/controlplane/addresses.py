@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,17 +45,6 @@ class Addresses:
     def service_range(self) -> str:
         """The ClusterIPs: loopback addresses, so that a process bound to one is the Service's backend."""
         return f"127.{_FIRST_SERVICE_OCTET + self.number}.0.0/16"
-
-    def free_ports(self, count: int) -> list[int]:
-        """Different ports of `host` that nobody listens on, chosen by the operating system."""
-        sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
-        try:
-            for each in sockets:
-                each.bind((self.host, 0))
-            return [int(each.getsockname()[1]) for each in sockets]
-        finally:
-            for each in sockets:
-                each.close()
 
 
 class NumberClaim:

@@ -157,6 +157,8 @@ class CommandLines:
             f"--manage-single-node={NODE_NAME}",
             f"--node-ip={self.addresses.host}",
             f"--node-port={self.ports.kubelet}",
+            # Without it KWOK would listen on every address of the machine.
+            f"--server-address={self.addresses.host}:{self.ports.kubelet}",
             "--node-lease-duration-seconds=40",
             *(f"--config={stage}" for stage in self.programs.files("kwok-stages")),
         )

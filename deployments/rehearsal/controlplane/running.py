@@ -76,7 +76,7 @@ class ControlPlane:
 
     @property
     def kubelet_port(self) -> int:
-        """The port on `host` that the Node object names as its kubelet's; nothing of ours listens there."""
+        """The port on `host` that the Node object names as its kubelet's; only KWOK's own server is there."""
         return self._lines.ports.kubelet
 
     @property
