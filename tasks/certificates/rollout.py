@@ -12,6 +12,7 @@ what the caBundles hold as well.
 import time
 from collections.abc import Callable
 
+from tasks.certificates.contests import Contest
 from tasks.certificates.webhooks import RegisteredBundle, read_bundles, write_bundles, write_service
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.handshakes import read_endpoint_facts
@@ -116,8 +117,10 @@ class Rollout:
         """
         changed: list[str] = []
         held_since: float | None = None
+        contest = Contest()
         while True:
             bundles = self.bundles()
+            contest.note(bundles, trust)
             changed += write_bundles(self.client, bundles, trust)
             self._require_ours(trust, leaf)
             finished = done()
@@ -131,7 +134,8 @@ class Rollout:
             else:
                 held_since = None
             if self._deadline.expired:
-                raise self._stalled("settle the trust", f"ClusterServiceVersion {self.phase() or 'absent'}")
+                found = contest.text() or f"ClusterServiceVersion {self.phase() or 'absent'}"
+                raise self._stalled("settle the trust", found)
             time.sleep(_PAUSE)
 
     def wait_until_served(self, leaf: Certificate) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tasks.clients.cluster import ClusterClient, PatchType
 from tasks.core.certificates.findings import WebhookFact
+from tasks.core.drift.owners import owner_of
 from tasks.core.manifests import Manifest, ObjectRef
 
 _ADMISSION = "admissionregistration.k8s.io/v1"
@@ -27,6 +28,7 @@ class RegisteredBundle:
         service: Name of the Service that is called.
         port: At which of its ports.
         made_by_olm: Whether OLM registered it; OLM always has its own Service called.
+        writer: Who wrote the caBundle last (metadata.managedFields); empty when nobody says so.
     """
 
     ref: ObjectRef
@@ -36,6 +38,7 @@ class RegisteredBundle:
     ca_bundle: bytes = field(repr=False)
     port: int = _DEFAULT_PORT
     made_by_olm: bool = False
+    writer: str = ""
 
     def fact(self) -> WebhookFact:
         """The same for the diagnosis."""
@@ -104,6 +107,14 @@ def _bundles(
         if service.get("namespace") == namespace and service.get("name") in services:
             bundle = base64.b64decode(config.get("caBundle") or "")
             port = service.get("port", _DEFAULT_PORT)
+            owner = owner_of(configuration, f"/webhooks/{index}/clientConfig/caBundle")
             yield RegisteredBundle(
-                ref, index, webhook["name"], service["name"], bundle, port, made_by_olm=made_by_olm
+                ref=ref,
+                index=index,
+                name=webhook["name"],
+                service=service["name"],
+                ca_bundle=bundle,
+                port=port,
+                made_by_olm=made_by_olm,
+                writer=owner.manager if owner else "",
             )

@@ -1,6 +1,5 @@
 """Reading an operator bundle (R5, R6): what is accepted, and that refusals name the file."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +7,16 @@ import pytest
 from tasks.core.bundle_rules import InstallMode
 from tasks.core.bundles import read_bundle
 from tasks.core.errors import ManifestError
-from tests.support.bundle_files import ANNOTATIONS, bundle_files, crd_manifest, csv_manifest
+from tests.support.bundle_files import (
+    ANNOTATIONS,
+    NEEDS_REAL_BUNDLE,
+    REAL_BUNDLE,
+    bundle_files,
+    crd_manifest,
+    csv_manifest,
+)
 
 PREFIX = "operators.operatorframework.io.bundle."
-REAL_BUNDLE = Path(__file__).parents[3] / "shared" / "osok-1.1.9-bundle"
 
 
 def _csv_with(**spec: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a manifest
@@ -213,7 +218,7 @@ def test_properties_are_passed_on_as_they_are() -> None:
 
 
 @pytest.mark.real_bundle
-@pytest.mark.skipif(not REAL_BUNDLE.is_dir(), reason="the OSOK 1.1.9 bundle is not there")
+@NEEDS_REAL_BUNDLE
 def test_the_real_bundle_is_accepted() -> None:
     """R6: OSOK 1.1.9 installs in AllNamespaces only and owns 12 kinds."""
     paths = [path for path in REAL_BUNDLE.rglob("*") if path.is_file()]

@@ -1,6 +1,5 @@
 """R5, R6: which images a release makes nodes pull."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +7,7 @@ import pytest
 from tasks.core.bundles import read_bundle
 from tasks.core.images import images_of
 from tasks.core.manifests import Manifest
-
-REAL_BUNDLE = Path(__file__).parents[3] / "shared" / "osok-1.1.9-bundle"
+from tests.support.bundle_files import NEEDS_REAL_BUNDLE, REAL_BUNDLE
 
 
 def workload(kind: str, *containers: dict[str, Any], **pod: object) -> Manifest:
@@ -75,7 +73,7 @@ def test_other_objects_have_no_images() -> None:
     assert images_of([{"kind": "ConfigMap", "data": {"image": "a"}}, {"kind": "Service", "spec": {}}]) == ()
 
 
-@pytest.mark.skipif(not REAL_BUNDLE.exists(), reason="the real bundle is not beside the checkout")
+@NEEDS_REAL_BUNDLE
 def test_the_real_bundle_makes_nodes_pull_the_manager() -> None:
     files = {
         str(path.relative_to(REAL_BUNDLE)): path.read_bytes()

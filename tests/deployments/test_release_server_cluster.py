@@ -12,12 +12,10 @@ from deployments.rehearsal.releases.files import METRICS_SERVER_PATH, ReleaseFil
 from tasks.clients.files import read_bundle_folder
 from tasks.core.bundles import read_bundle
 from tasks.core.catalogs import render_catalog
-from tests.support.bundle_files import bundle_files
+from tests.support.bundle_files import NEEDS_REAL_BUNDLE, REAL_BUNDLE, bundle_files
 from tests.support.control_planes import FreshControlPlane
 
 pytestmark = pytest.mark.cluster
-
-REAL_BUNDLE = Path(__file__).parents[3] / "shared" / "osok-1.1.9-bundle"
 
 
 def _validate(programs: Programs, files: Mapping[str, bytes], folder: Path) -> tuple[int, bytes]:
@@ -36,7 +34,7 @@ def test_opm_accepts_the_catalog_of_the_rehearsals_bundle(programs: Programs, tm
 
 
 @pytest.mark.real_bundle
-@pytest.mark.skipif(not REAL_BUNDLE.is_dir(), reason="the OSOK 1.1.9 bundle is not there")
+@NEEDS_REAL_BUNDLE
 def test_opm_accepts_the_catalog_of_the_real_bundle(programs: Programs, tmp_path: Path) -> None:
     """R6: OSOK 1.1.9 is served to OLM through our own catalog."""
     assert _validate(programs, read_bundle_folder(REAL_BUNDLE), tmp_path) == (0, b"")

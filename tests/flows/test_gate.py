@@ -9,7 +9,6 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import AwaitingRetry, Crashed
 
 from deployments.rehearsal.prefect_services import PrefectServices
-from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import FinishedRun, follow, submit
 from tasks.core.certificates.reading import read_certificates
 from tests.support.canaries import files_under, find_in, forms_of
@@ -18,11 +17,7 @@ from tests.support.crashes import AuditWatch, KillPoint, kill_worker_and_flow_ru
 from tests.support.gates import PROFILE, answer, decision
 from tests.support.rotations import NAMESPACE, RotatingCluster
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.long,
-    pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True, scope="module"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 DEPLOYMENT = "issue-webhook-certificate/issue-webhook-certificate"
 SWITCHED = KillPoint("certificate in the Secret", "patch", "secrets", PROFILE.certificate_secret, count=2)

@@ -20,6 +20,7 @@ from tasks.core.manifests import ObjectRef
 from tasks.core.olm_release import OlmManifests
 from tasks.core.settings import OlmRelease
 from tasks.sources import fetch_olm_release
+from tests.support.bundle_files import NEEDS_REAL_BUNDLE, REAL_BUNDLE
 from tests.support.install_runs import InstallRun, run_install, small_operator_parameters
 from tests.support.small_installs import InstallSite, install_site, patiently, tasks_outside_flows
 from tests.support.small_operators import SmallOperator
@@ -27,7 +28,6 @@ from tests.support.worlds import OLM_VERSIONS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
-REAL_BUNDLE = Path(__file__).parents[3] / "shared" / "osok-1.1.9-bundle"
 ADMINISTERED = "variants-administered"
 
 
@@ -131,7 +131,7 @@ def test_an_olm_that_another_tool_left_half_done_is_completed(completed: Complet
 
 
 @pytest.mark.real_bundle
-@pytest.mark.skipif(not REAL_BUNDLE.is_dir(), reason="the OSOK 1.1.9 bundle is not in ../shared")
+@NEEDS_REAL_BUNDLE
 def test_the_real_bundle_installs_and_every_check_passes(completed: CompletedWorld) -> None:
     """R5-R10 with the bundle that is built from the public sources of OSOK 1.1.9."""
     report = completed.run.report(completed.name)

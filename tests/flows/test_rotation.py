@@ -3,12 +3,9 @@
 import pytest
 
 from deployments.rehearsal.programs import OlmVersion
-from tests.support.rotations import PROFILE, RotatingCluster, Watched
+from tests.support.rotations import LOST_SERVICE, PROFILE, RotatingCluster, Watched
 
 pytestmark = pytest.mark.cluster
-
-LOST_SERVICE = {"service not found", "connection refused"}
-"""What a call may meet while OLM 0.20.0 deletes and recreates its Service."""
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.rotating import rotate_at_once
 from tasks.clients.cluster import PatchType
 from tasks.core.certificates.reading import read_certificates
@@ -28,11 +27,7 @@ from tests.support.rotations import (
     Served,
 )
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.long,
-    pytest.mark.parametrize("installed_world", [OlmVersion.V0_46_0], indirect=True, scope="module"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 @dataclass(frozen=True)

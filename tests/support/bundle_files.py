@@ -1,8 +1,16 @@
-"""A small operator bundle as files, for tests that change one thing about it."""
+"""A small operator bundle as files, for tests that change one thing about it, and where the real one is."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+
+REAL_BUNDLE = Path(__file__).parents[3] / "shared" / "osok-1.1.9-bundle"
+"""The operator's published bundle, where it lies beside the checkout."""
+NEEDS_REAL_BUNDLE = pytest.mark.skipif(
+    not REAL_BUNDLE.is_dir(), reason="the OSOK 1.1.9 bundle is not in ../shared"
+)
 
 ANNOTATIONS = {
     "operators.operatorframework.io.bundle.mediatype.v1": "registry+v1",

@@ -1,17 +1,22 @@
 """Worlds on which install-fleet has run, one per OLM version; tests share them and find them as they were."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from deployments.rehearsal.node.settings import NodeSettings
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import save_blocks
-from deployments.rehearsal.world import World
+from deployments.rehearsal.world import ClusterSettings, World
 from flows.install_fleet import install_fleet
 from tasks.core.manifests import Manifest
 from tests.support.certificates import requests_of
 from tests.support.rotations import NAMESPACE, RotatingCluster
+
+WorldReport = Callable[[str], None]
+"""Told what happens while a world starts."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +37,38 @@ class Installed:
 
 
 @contextmanager
-def installed_world_in(
-    folder: Path, olm: OlmVersion, prefix: str, report: Callable[[str], None]
+def installed_world_in(  # noqa: PLR0913 - the last two are for few
+    folder: Path,
+    olm: OlmVersion,
+    prefix: str,
+    report: WorldReport,
+    *,
+    node: NodeSettings | None = None,
+    operator: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[World]:
-    """A world with one cluster on which install-fleet has run."""
-    with World(folder, olm, 1, report, prefix) as world:
+    """A world with one cluster on which install-fleet has run.
+
+    Args:
+        folder: Where the world keeps its files.
+        olm: The OLM that is installed.
+        prefix: What the names of its blocks begin with.
+        report: Told what happens.
+        node: What is chosen about its node.
+        operator: Fields of the parameter `operator` that differ from the world's.
+    """
+    world = World(folder, olm, 1, report, prefix)
+    world.settings = ClusterSettings(node=node or NodeSettings())
+    with world:
         save_blocks(world)
-        install_fleet(**world.parameters())
+        parameters = world.parameters()
+        install_fleet(**{**parameters, "operator": {**parameters["operator"], **operator}})
         yield world
 
 
 class InstalledWorlds:
     """Starts them when first asked for, and keeps them until the end of the test run."""
 
-    def __init__(self, folder: Callable[[str], Path], report: Callable[[str], None]) -> None:
+    def __init__(self, folder: Callable[[str], Path], report: WorldReport) -> None:
         self._folder = folder
         self._report = report
         self._running = ExitStack()

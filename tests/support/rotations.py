@@ -38,6 +38,8 @@ PREVIOUS = ObjectRef("v1", "Secret", PREVIOUS_SECRET, NAMESPACE)
 CSV = PROFILE.csv_name_for("1.1.9")
 CSV_REF = ObjectRef("operators.coreos.com/v1alpha1", "ClusterServiceVersion", CSV, NAMESPACE)
 PATIENCE = timedelta(minutes=5)
+LOST_SERVICE = {"service not found", "connection refused"}
+"""What a call may meet while OLM 0.20.0 deletes and recreates its Service."""
 FLEET_ACCOUNT = "system:serviceaccount:osok-fleet:osok-fleet"
 
 
