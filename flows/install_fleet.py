@@ -15,6 +15,7 @@ from tasks.connections import load_block
 from tasks.core.errors import FleetError
 from tasks.core.prerequisites.settings import FleetPrerequisites
 from tasks.core.rollout.plans import RolloutPlan, plan_rollout
+from tasks.core.rollout.previews import summarize_previews
 from tasks.core.rollout.settings import RolloutChoice, RolloutMode
 from tasks.core.settings import (
     CertificateChoice,
@@ -42,6 +43,7 @@ from tasks.rollout.installing import (
     raise_unless_rolled_out,
 )
 from tasks.rollout.members import FleetChoice, choose_clusters
+from tasks.rollout.previewing import preview_rollout
 from tasks.sources import Sources, fetch_sources
 from tasks.target import check_target
 from tasks.verification import verify_operator
@@ -102,7 +104,8 @@ def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of th
     plan = plan_rollout(rollout, chosen, describe_subject(run.sources, certificate))
     show_plan(plan)
     if rollout.mode is RolloutMode.PLAN:
-        return Completed(name=PLANNED, message=f"{len(plan.clusters)} clusters; none was touched")
+        previews = preview_rollout(plan.clusters, run.sources, deadlines.target)
+        return Completed(name=PLANNED, message=summarize_previews(previews))
     return _in_waves(run, plan, rollout.decision_deadline)
 
 

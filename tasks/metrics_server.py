@@ -1,5 +1,6 @@
 """The metrics server, which the autoscaler of ingress gateways needs (R11)."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from blocks.kubernetes_cluster import KubernetesCluster
@@ -31,13 +32,19 @@ def ensure_metrics_server(
         StalledError: The API did not become available in time; the message says what the APIService says.
     """
     client = open_cluster(cluster, Account.BOOTSTRAP)
-    live = client.get(METRICS_API)
-    if live is not None and not is_ours(live):
+    wanted = wanted_metrics_server(client, manifests)
+    if not wanted:
         health = _wait(client, until)
         return StepOutcome(detail=f"the cluster's own metrics server is left alone ({health.state.value})")
-    changes = converge_within(client, map(marked_as_ours, manifests), scope)
+    changes = converge_within(client, wanted, scope)
     _wait(client, until)
     return StepOutcome(written(changes), f"{METRICS_API.name} is available")
+
+
+def wanted_metrics_server(client: ClusterClient, manifests: Iterable[Manifest]) -> list[Manifest]:
+    """What the step would write: nothing where the cluster has a metrics server of its own."""
+    live = client.get(METRICS_API)
+    return [] if live is not None and not is_ours(live) else list(map(marked_as_ours, manifests))
 
 
 def _wait(client: ClusterClient, until: datetime) -> ObjectHealth:

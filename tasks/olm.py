@@ -1,11 +1,11 @@
 """Operator Lifecycle Manager on a cluster: installed, completed or left alone, and its health (R2, R3)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from blocks.kubernetes_cluster import KubernetesCluster
-from tasks.clients.cluster import ClusterClient, PatchType
+from tasks.clients.cluster import ApplyMode, ClusterClient, PatchType
 from tasks.clients.cluster.converge import Action, Change, converge, converge_within, written
 from tasks.clients.cluster.gathering import read_all
 from tasks.clients.polling import deadline_at, wait_for
@@ -51,11 +51,11 @@ def apply_olm_crds(
         StalledError: A CRD was not established in time.
     """
     client = open_cluster(cluster, Account.BOOTSTRAP)
-    _refuse_other_version(client, release, other_version)
+    refuse_other_olm(client, release, other_version)
     if scope.takes_back:
         changes = converge_within(client, release.crds, scope)
     else:
-        changes = _write(client, release, release.crds, other_version)
+        changes = tuple(write_olm_object(client, release, crd, other_version) for crd in release.crds)
     refs = [ref_of(crd) for crd in release.crds]
     health = wait_for(
         lambda: release_health(release.crds, read_all(client, refs)),
@@ -89,7 +89,7 @@ def apply_olm_objects(
         other_version = VersionChange.UPGRADE
         # The version is read off the packageserver's CSV, so it says "not upgraded yet" until the end.
         objects.sort(key=lambda manifest: manifest["kind"] == "ClusterServiceVersion")
-    changes = _write(client, release, objects, other_version)
+    changes = tuple(write_olm_object(client, release, manifest, other_version) for manifest in objects)
     return StepOutcome(written(changes), f"{len(changes)} objects of OLM {release.version} are as released")
 
 
@@ -137,7 +137,12 @@ def _installed_version(client: ClusterClient) -> str:
     return installed_olm_version(csvs)
 
 
-def _refuse_other_version(client: ClusterClient, release: OlmManifests, other_version: VersionChange) -> None:
+def refuse_other_olm(client: ClusterClient, release: OlmManifests, other_version: VersionChange) -> None:
+    """Refuse a cluster with another OLM version, unless it may be upgraded.
+
+    Raises:
+        PrerequisiteError: Another version is installed and may not be changed.
+    """
     installed = _installed_version(client)
     if installed in ("", release.version) or other_version is VersionChange.UPGRADE:
         return
@@ -150,19 +155,22 @@ def _refuse_other_version(client: ClusterClient, release: OlmManifests, other_ve
     )
 
 
-def _write(
-    client: ClusterClient, release: OlmManifests, manifests: Iterable[Manifest], other_version: VersionChange
-) -> tuple[Change, ...]:
-    return tuple(_write_one(client, release, manifest, other_version) for manifest in manifests)
-
-
-def _write_one(
-    client: ClusterClient, release: OlmManifests, manifest: Manifest, other_version: VersionChange
+def write_olm_object(
+    client: ClusterClient,
+    release: OlmManifests,
+    manifest: Manifest,
+    other_version: VersionChange,
+    mode: ApplyMode = ApplyMode.APPLY,
 ) -> Change:
+    """Write one object of a release where it is missing or differs, or rehearse that.
+
+    Raises:
+        PrerequisiteError: Its content belongs to somebody else and may not be changed.
+    """
     if other_version is VersionChange.UPGRADE:
-        return _take_over(client, manifest)
+        return _take_over(client, manifest, mode)
     try:
-        return converge(client, [manifest])[0]
+        return converge(client, [manifest], mode)[0]
     except ClusterConflictError as error:
         if _OWNED_BY_OTHERS not in error.found:
             raise
@@ -175,14 +183,15 @@ def _write_one(
         ) from error
 
 
-def _take_over(client: ClusterClient, manifest: Manifest) -> Change:
+def _take_over(client: ClusterClient, manifest: Manifest, mode: ApplyMode) -> Change:
     ref = ref_of(manifest)
     live = client.get(ref)
     found = differences(manifest, live) if live is not None else ()
     if live is None or not found:
-        return converge(client, [manifest])[0]
-    after = client.patch(ref, take_over_patch(manifest, live), PatchType.JSON)
+        return converge(client, [manifest], mode)[0]
+    after = client.patch(ref, take_over_patch(manifest, live), PatchType.JSON, mode=mode)
     unchanged = after["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]
+    unchanged = unchanged and mode is ApplyMode.APPLY  # a dry run gives no new version
     return Change(ref, Action.NONE) if unchanged else Change(ref, Action.UPDATED, found)
 
 

@@ -42,14 +42,16 @@ def publish_catalog(
     Raises:
         ManifestError: The bundle does not fit into one ConfigMap.
     """
-    client = open_cluster(cluster)
+    changes = converge_within(open_cluster(cluster), wanted_catalog(bundle, installation, server), scope)
+    return StepOutcome(written(changes), f"catalog {installation.catalog} offers {bundle.name}")
+
+
+def wanted_catalog(bundle: Bundle, installation: Installation, server: CatalogServer | str) -> list[Manifest]:
+    """What the step writes; raises as it does."""
     place = CatalogPlace(installation.namespace, installation.catalog)
     if isinstance(server, str):
-        objects: list[Manifest] = [address_catalog_source(place, server)]
-    else:
-        objects = catalog_objects(render_catalog(bundle), place, server, f"{bundle.name} by osok-fleet")
-    changes = converge_within(client, objects, scope)
-    return StepOutcome(written(changes), f"catalog {installation.catalog} offers {bundle.name}")
+        return [address_catalog_source(place, server)]
+    return catalog_objects(render_catalog(bundle), place, server, f"{bundle.name} by osok-fleet")
 
 
 @step("wait-for-catalog")

@@ -32,15 +32,28 @@ def prepare_operator_namespace(
             an operator in another namespace provides its kinds already.
     """
     client = open_cluster(cluster)
+    wanted = wanted_namespace(client, profile, bundle, namespace, scope)
+    if not wanted:
+        return StepOutcome(detail=f"namespace {namespace} is fit")
+    return StepOutcome(written(converge_within(client, wanted, scope)), f"namespace {namespace} written")
+
+
+def wanted_namespace(
+    client: ClusterClient,
+    profile: OperatorProfile,
+    bundle: Bundle,
+    namespace: str,
+    scope: WriteScope = EVERYTHING,
+) -> list[Manifest]:
+    """What the step would write; raises as it does."""
     refuse_other_provider(_csvs_everywhere(client), bundle.csv, namespace)
     live = client.get(ObjectRef("v1", "Namespace", namespace))
     if live is None or scope.takes_back:
-        changes = converge_within(client, [namespace_manifest(namespace, bundle.csv)], scope)
-        return StepOutcome(written(changes), f"namespace {namespace} written")
+        return [namespace_manifest(namespace, bundle.csv)]
     refuse_unfit_namespace(live, bundle.csv)
     pods = client.list_objects("v1", "Pod", namespace)
     refuse_selected_neighbours(pods, profile.pod_labels, profile.deployment, namespace)
-    return StepOutcome(detail=f"namespace {namespace} is fit, {len(pods)} pods in it")
+    return []
 
 
 def _csvs_everywhere(client: ClusterClient) -> Iterable[Manifest]:

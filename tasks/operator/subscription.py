@@ -47,6 +47,13 @@ def ensure_operator_group(
     return StepOutcome(written(changes), "OperatorGroup for all namespaces written")
 
 
+def wanted_operator_group(client: ClusterClient, installation: Installation) -> list[Manifest]:
+    """What an installation would write; raises as the step does."""
+    groups = client.list_objects(_OLM_V1, "OperatorGroup", installation.namespace)
+    wanted = choose_operator_group(groups, installation)
+    return [] if wanted is None else [wanted]
+
+
 @step("subscribe")
 def subscribe(
     cluster: KubernetesCluster, installation: Installation, scope: WriteScope = EVERYTHING
@@ -58,14 +65,20 @@ def subscribe(
             operator runs in another namespace already.
     """
     client = open_cluster(cluster)
+    wanted = wanted_subscription(client, installation)
+    if not wanted:
+        return StepOutcome(detail=f"another Subscription keeps {installation.csv} installed")
+    changes = converge_within(client, wanted, scope)
+    return StepOutcome(written(changes), f"subscribed to {installation.csv}")
+
+
+def wanted_subscription(client: ClusterClient, installation: Installation) -> list[Manifest]:
+    """What the step would write; raises as it does."""
     csvs = client.list_objects(_OLM_V1ALPHA1, "ClusterServiceVersion", installation.namespace)
     refuse_copied_csv(csvs, installation)
     subscriptions = client.list_objects(_OLM_V1ALPHA1, "Subscription", installation.namespace)
     wanted = adopt_subscription(subscriptions, installation)
-    if wanted is None:
-        return StepOutcome(detail=f"another Subscription keeps {installation.csv} installed")
-    changes = converge_within(client, [wanted], scope)
-    return StepOutcome(written(changes), f"subscribed to {installation.csv}")
+    return [] if wanted is None else [wanted]
 
 
 @step("approve-install-plan")

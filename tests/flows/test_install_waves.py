@@ -1,6 +1,7 @@
 """install-fleet in waves on real clusters: a failing canary stops it, and the same run goes on afterwards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from deployments.rehearsal.accounts import BOOTSTRAP_CONTEXT, FLEET_CONTEXT
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.world import RehearsalCluster, World
 from flows.install_fleet import install_fleet
+from tasks.clients.cluster import ClusterClient
+from tasks.core.manifests import ObjectRef
 from tasks.core.rollout.leases import LEASE
 from tests.support.artifacts import newest_artifact
 from tests.support.certificates import write_authority
@@ -31,6 +34,7 @@ pytestmark = [
 ]
 
 FLEET, CANARY, REST, GONE = "waves", "waves-canary", "waves-rest", "waves-gone"
+CATALOG_SERVICE = ObjectRef("v1", "Service", "oci-service-operator-catalog", "oci-service-operator-system")
 OUR_ACCOUNTS = "system:serviceaccount:osok-fleet:"
 OTHER_UID = "00000000-0000-0000-0000-000000000000"
 WAVES: Mapping[str, Any] = {
@@ -120,22 +124,48 @@ def test_a_failing_canary_stops_the_rollout_and_the_same_run_goes_on_when_the_ca
     assert lease["spec"].get("holderIdentity", "") == ""
 
 
-def test_a_plan_is_shown_without_touching_a_cluster(
-    installed_world: World, prefect_server: SyncPrefectClient
+@contextmanager
+def catalog_without_our_label(client: ClusterClient) -> Iterator[None]:
+    """Somebody took the label off the catalog's Service."""
+    before = client.get(CATALOG_SERVICE)
+    assert before is not None
+    labels = before["metadata"]["labels"]
+    client.patch(CATALOG_SERVICE, {"metadata": {"labels": dict.fromkeys(labels)}})
+    yield
+    client.patch(CATALOG_SERVICE, {"metadata": {"labels": labels}})
+
+
+def test_a_plan_shows_what_every_cluster_would_get_and_writes_nothing(
+    fleet: Fleet, prefect_server: SyncPrefectClient
 ) -> None:
-    cluster = installed_world.clusters[0]
-    before = len(cluster.control_plane.audited_requests())
-    rollout = {"mode": "PLAN", "waves": [{"name": "all"}]}
+    """R2, R4-R7: a cluster where one field is not right, a fresh one, and one that is gone."""
+    save(CANARY, fleet.canary)
+    offsets = {one: one.control_plane.audit_log.stat().st_size for one in (fleet.canary, fleet.rest)}
+    parameters = fleet.parameters()
+    parameters["rollout"] = {**WAVES, "mode": "PLAN"}
 
-    run = own_run(prefect_server, install_fleet, {**installed_world.parameters(), "rollout": rollout})
-    ended = run.go()
+    run = own_run(prefect_server, install_fleet, parameters)
+    with catalog_without_our_label(fleet.canary.control_plane.client()):
+        ended = run.go()
 
-    shown = newest_artifact(prefect_server, "rollout-plan", run.run_id)
-    after = cluster.control_plane.audited_requests()[before:]
-    assert ended.name == "Planned"
-    assert "# Rollout to 1 clusters in 1 waves" in shown
-    assert "oci-service-operator.v1.1.9 in oci-service-operator-system, OLM 0.46.0" in shown
-    assert not any(request.user.startswith(OUR_ACCOUNTS) for request in after)
+    plan, preview = (
+        newest_artifact(prefect_server, key, run.run_id) for key in ("rollout-plan", "rollout-preview")
+    )
+    requests = [one for each, start in offsets.items() for one in each.control_plane.audited_requests(start)]
+    ours = [one for one in requests if one.user.startswith(OUR_ACCOUNTS)]
+    changed = f"- UPDATED {CATALOG_SERVICE}<br>/metadata/labels"
+    assert (ended.name, ended.message) == (
+        "Planned",
+        "3 clusters; nothing was written; something would be refused on waves-gone",
+    )
+    assert "# Rollout to 3 clusters in 2 waves" in plan
+    assert "oci-service-operator.v1.1.9 in oci-service-operator-system, OLM 0.46.0" in plan
+    assert "### 1 cluster: 1 steps would be refused\n\nwaves-gone" in preview
+    assert changed in preview
+    assert "to be installed by OLM\n\nwaves-rest" in preview
+    assert "CREATED 1 Subscription: oci-service-operator-system/oci-service-operator" in preview
+    assert any("dryRun=All" in one.path for one in ours)
+    assert [one.path for one in ours if one.changes_something] == []
 
 
 def test_a_wave_with_a_certificate_of_your_own_waits_at_its_gate_and_a_denied_cluster_is_set_apart(

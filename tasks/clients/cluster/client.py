@@ -119,11 +119,12 @@ class ClusterClient:
         patch: Manifest | list[Manifest],
         patch_type: PatchType = PatchType.MERGE,
         subresource: str = "",
+        mode: ApplyMode = ApplyMode.APPLY,
     ) -> Manifest:
         """PATCH an object or one of its subresources."""
         path = self.resource_type(ref.api_version, ref.kind).path(ref.namespace, ref.name)
         suffix = f"/{subresource}" if subresource else ""
-        query = _write_query(ApplyMode.APPLY)
+        query = _write_query(mode)
         return self._patch(path + suffix, patch_type, patch, query, f"patch {ref}{suffix}")
 
     def replace(self, manifest: Manifest, subresource: str = "") -> Manifest:

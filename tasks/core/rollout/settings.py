@@ -29,7 +29,7 @@ class RolloutMode(StrEnum):
     RUN = "RUN"
     """Shows it and carries it out."""
     PLAN = "PLAN"
-    """Shows it; no cluster is touched."""
+    """Shows it with what it would write on every cluster, rehearsed there; nothing is written."""
 
 
 class RolloutWave(_Settings):
@@ -93,7 +93,8 @@ class RolloutChoice(_Settings):
     mode: RolloutMode = Field(
         default=RolloutMode.RUN,
         title="Mode",
-        description="RUN: show the plan and carry it out. PLAN: show it; no cluster is touched.",
+        description="RUN: show the plan and carry it out. PLAN: show it, and what it would write on "
+        "every cluster, and write nothing.",
     )
     waves: list[RolloutWave] = Field(
         default_factory=list,
