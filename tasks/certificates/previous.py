@@ -4,11 +4,9 @@ It makes the rollback possible after the process died, too. Like the staging Sec
 """
 
 from tasks.clients.cluster import ClusterClient
-from tasks.core.certificates.webhook_secrets import SecretFacts, read_webhook_secret
+from tasks.core.certificates.webhook_secrets import PREVIOUS_SECRET, SecretFacts, read_webhook_secret
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.ownership import MANAGED_BY, is_ours
-
-PREVIOUS_SECRET = "osok-fleet-previous"  # noqa: S105 - the name of a Secret, not a password
 
 
 def keep_previous(client: ClusterClient, secret: Manifest) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tasks.core.certificates.webhook_secrets import STAGING_SECRET
+from tasks.core.certificates.webhook_secrets import PREVIOUS_SECRET, STAGING_SECRET
 from tasks.core.manifests import Manifest
 from tasks.core.markdown import table
 from tasks.core.profiles import OperatorProfile
@@ -309,6 +309,7 @@ def _certificates(profile: OperatorProfile, namespace: str, signer: str) -> tupl
         *_each("", "secrets", ("create",), namespace),
         *_each("", "secrets", changed, namespace, profile.certificate_secret),
         *_each("", "secrets", (*changed, "delete"), namespace, STAGING_SECRET),
+        *_each("", "secrets", ("get", "delete"), namespace, PREVIOUS_SECRET),
         *_each(
             "admissionregistration.k8s.io",
             "validatingwebhookconfigurations mutatingwebhookconfigurations",

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from tasks.core.errors import DecisionError
 from tasks.core.prerequisites.planning import CreationPlan, render_plan
-from tasks.gates import Waiting, run_count, wait_for_answer
+from tasks.gates import Approver, Reason, Waiting, run_count, wait_for_answer
 
 
 class Agreement(StrEnum):
@@ -27,12 +27,8 @@ class CreationDecision(RunInput):
     """What the person at the gate answers. There is no default for the decision."""
 
     decision: Agreement = Field(description="CREATE makes what the plan shows; DENY ends the run.")
-    reason: str = Field(min_length=3, max_length=500, description="Why; it is kept with the run.")
-    approver: str = Field(
-        min_length=1,
-        max_length=200,
-        description="Who decides. Kept as claimed: Prefect's open-source server does not know who typed it.",
-    )
+    reason: Reason
+    approver: Approver
     schema_title: ClassVar[str] = "Decision about prerequisites"
 
 

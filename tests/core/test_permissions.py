@@ -68,6 +68,16 @@ def test_verification_asks_to_create_every_kind_that_it_calls_a_webhook_with() -
     ]
 
 
+@pytest.mark.parametrize("name", ["osok-fleet-staging", "osok-fleet-previous"])
+def test_our_own_secrets_beside_the_webhooks_are_asked_for_before_a_certificate_is_published(
+    name: str,
+) -> None:
+    """R17, R20: a run must not find out in the middle that it cannot remove what it kept."""
+    asked = required_permissions(PermissionStep.CERTIFICATES, OSOK, NS)
+
+    assert {one.verb for one in asked if one.name == name} >= {"get", "delete"}
+
+
 def test_secrets_are_read_by_name_only() -> None:
     nameless = [
         request

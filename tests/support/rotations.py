@@ -14,7 +14,6 @@ from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.rotating import Rotation, make_authority, mesh_prober, rotate_at_once
 from deployments.rehearsal.world import RehearsalCluster, World
 from tasks.certificates.orders import order_for
-from tasks.certificates.previous import PREVIOUS_SECRET
 from tasks.certificates.rollout import Rollout
 from tasks.certificates.takeover import Takeover
 from tasks.certificates.webhooks import RegisteredBundle, read_bundles, write_bundles
@@ -23,7 +22,7 @@ from tasks.clients.cluster.handshakes import read_endpoint_facts
 from tasks.clients.polling import deadline_after
 from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.reading import read_certificates
-from tasks.core.certificates.webhook_secrets import STAGING_SECRET, read_webhook_secret
+from tasks.core.certificates.webhook_secrets import PREVIOUS_SECRET, STAGING_SECRET, read_webhook_secret
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.profiles import built_in_profile
 from tasks.core.settings import CertificateChoice

@@ -29,6 +29,8 @@ KEY_ENTRY = "tls.key"
 REQUEST_ENTRY = "request.pem"
 STAGING_SECRET = "osok-fleet-staging"  # noqa: S105 - the name of a Secret, not a password
 """Where a key waits for its certificate, in the operator's namespace."""
+PREVIOUS_SECRET = "osok-fleet-previous"  # noqa: S105 - as above
+"""Where a certificate and its key are kept until the next one is proven, in the same place."""
 # Made by `kubectl apply`: it repeats the data, and so the key.
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
