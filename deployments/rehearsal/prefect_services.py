@@ -85,6 +85,17 @@ class PrefectServices:
                 )
             time.sleep(0.2)
 
+    def kill_server(self) -> None:
+        """End the server (SIGKILL) as a crash does; `start_server` brings it back at the same address.
+
+        Raises:
+            ProgramError: No server was started.
+        """
+        if self._server is None:
+            raise ProgramError("find the Prefect server", expected="start_server() before")
+        self._processes.stop_one(self._server, timedelta(0))
+        self._server = None
+
     def start_worker(self, home: Path | None = None) -> None:
         """Start a process worker on the work pool; it must exist.
 

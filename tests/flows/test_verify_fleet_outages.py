@@ -1,0 +1,128 @@
+"""A verification of a hundred clusters goes through the loss of its server and of its worker (R1-R22)."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterName
+from prefect.states import AwaitingRetry, Crashed
+
+from blocks.kubernetes_cluster import KubernetesCluster
+from deployments.rehearsal.prefect_services import PrefectServices
+from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.running import FinishedRun, follow, prefect_environment, submit
+from tasks.core.drift.results import FleetVerification
+from tests.support.artifacts import document_in
+from tests.support.crashes import kill_worker_and_flow_runs
+from tests.support.installed import WorldReport, installed_world_in
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+
+DEPLOYMENT = "verify-fleet/verify-fleet"
+REACHABLE, DARK = 95, 5
+BEGUN = 20
+"""So many clusters have been looked at when something is lost."""
+OUTAGE = 5.0
+"""Seconds without a server."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A server of its own with a worker, and a hundred clusters: names of one, and some that are gone."""
+
+    services: PrefectServices
+    client: SyncPrefectClient
+    parameters: dict[str, Any]
+
+    def begin(self) -> UUID:
+        """Start a run; returns when it is in the middle of its clusters."""
+        run = submit(self.client, DEPLOYMENT, self.parameters)
+        while self.looked_at(run.id) < BEGUN:
+            state = self.client.read_flow_run(run.id).state
+            assert state is None or not state.is_final(), state
+            time.sleep(0.2)
+        assert self.looked_at(run.id) < REACHABLE + DARK
+        return run.id
+
+    def looked_at(self, run: UUID) -> int:
+        """How many clusters are done."""
+        found = self.client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])),
+            task_run_filter=TaskRunFilter(name=TaskRunFilterName(like_="verify-cluster")),
+        )
+        return sum(one.state is not None and one.state.is_final() for one in found)
+
+    def follow(self, run: UUID) -> FinishedRun:
+        """Wait for its end."""
+        return follow(self.client, self.client.read_flow_run(run), lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, report: WorldReport) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("outages")
+    with PrefectServices(folder / "prefect") as services:
+        services.start_server()
+        with (
+            prefect_environment(services) as client,
+            installed_world_in(folder / "world", OlmVersion.V0_46_0, "outages", report) as world,
+        ):
+            services.deploy()
+            services.start_worker()
+            names = [f"outage-{number}" for number in range(REACHABLE)]
+            fields = world.clusters[0].block_fields()
+            for name in names:
+                KubernetesCluster.model_validate(fields).save(name)
+            darks = [f"dark-{number}" for number in range(DARK)]
+            for name in darks:
+                KubernetesCluster.model_validate(dark_fields()).save(name)
+            choice = {"live_checks": "NONE", "confirm_after": "PT0.1S"}
+            parameters = {**world.parameters(), "clusters": [*names, *darks], "choice": choice}
+            yield Site(services, client, parameters)
+
+
+def dark_fields() -> dict[str, object]:
+    """A cluster at the discard port of this machine, where nobody listens."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "dark",
+        "contexts": [{"name": "dark", "context": {"cluster": "dark", "user": "dark"}}],
+        "clusters": [{"name": "dark", "cluster": {"server": "https://127.0.0.1:9"}}],
+        "users": [{"name": "dark", "user": {"token": "none"}}],
+    }
+    return {"source": "CONTENT", "context": "dark", "kubeconfig": json.dumps(config)}
+
+
+def states_in(ended: FinishedRun) -> Counter[str]:
+    fleet = FleetVerification.model_validate(document_in(ended.artifacts["fleet-status-json"]))
+    return Counter(one.state.value for one in fleet.clusters)
+
+
+def test_a_run_goes_through_a_restart_of_the_server(site: Site) -> None:
+    run = site.begin()
+
+    site.services.kill_server()
+    time.sleep(OUTAGE)
+    site.services.start_server()
+    ended = site.follow(run)
+
+    assert (ended.state, states_in(ended)) == ("NotVerified", {"FINE": REACHABLE, "UNREACHABLE": DARK})
+
+
+def test_a_run_that_lost_its_worker_tells_every_cluster_when_it_is_tried_again(site: Site) -> None:
+    run = site.begin()
+
+    kill_worker_and_flow_runs(site.services)
+    site.services.start_worker()
+    # What a person does, or the automation for lost runs.
+    site.client.set_flow_run_state(run, Crashed(), force=True)
+    site.client.set_flow_run_state(run, AwaitingRetry(), force=True)
+    ended = site.follow(run)
+
+    assert (ended.state, states_in(ended)) == ("NotVerified", {"FINE": REACHABLE, "UNREACHABLE": DARK})
