@@ -117,6 +117,10 @@ class PrefectUi:
         self.page.get_by_text("Artifacts", exact=True).click()
         self.page.get_by_text(key, exact=True).click()
 
+    def open_artifact(self, artifact: UUID) -> None:
+        """The page of one artifact, where a flow run has several of the same key."""
+        self.page.goto(f"{self._url}/artifacts/artifact/{artifact}", wait_until="networkidle")
+
     def picture(self, path: Path, height: int = _HEIGHT) -> None:
         """Write what the window shows, at a height in pixels, as PNG."""
         self.page.set_viewport_size({"width": _WIDTH, "height": height})
