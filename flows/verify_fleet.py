@@ -21,12 +21,13 @@ from tasks.core.drift.repair_reports import summarize
 from tasks.core.drift.results import VERIFIED, FleetVerification, VerificationState
 from tasks.core.settings import MetricsServerChoice, OlmRelease, OperatorChoice
 from tasks.drift.announcing import announce
-from tasks.drift.clusters import every_cluster
+from tasks.drift.clusters import clusters_to_verify
 from tasks.drift.publication import hand_on
 from tasks.drift.publishing import ClusterDocument, publish, read_memories, with_last_time
 from tasks.drift.repairing import RepairOrder
 from tasks.drift.repairs import repair_drift
 from tasks.drift.verifying import Verified, checked, verify_cluster
+from tasks.rollout.members import FleetChoice
 from tasks.sources import fetch_sources
 
 DRIFT_FOUND = "DriftFound"
@@ -36,15 +37,22 @@ NOT_VERIFIED = "NotVerified"
 
 ClusterNames = Annotated[
     list[str],
-    Field(description="Names of the OSOK Kubernetes Cluster blocks to verify. Empty: all that there are."),
+    Field(
+        description="Names of the OSOK Kubernetes Cluster blocks to verify. Empty, and no fleet: all that "
+        "there are."
+    ),
 ]
 
 _THREADS: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=24)
 """A verification waits for the network most of the time."""
+_LONGEST_NAME = 120
 
 
 def _flow_run_name() -> str:
-    return f"verify-fleet/{','.join(flow_run.parameters['clusters'])[:100] or 'all'}"
+    given: dict[str, Any] = flow_run.parameters
+    fleet = FleetChoice.model_validate(given.get("fleet") or {})
+    names = ",".join(given.get("clusters") or []) or fleet.name or "all"
+    return f"verify-fleet/{names}"[:_LONGEST_NAME]
 
 
 @flow(
@@ -61,6 +69,7 @@ def verify_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the
     choice: VerificationChoice = VerificationChoice(),
     publication: PublicationChoice = PublicationChoice(),
     repair: RepairChoice = RepairChoice(),
+    fleet: FleetChoice = FleetChoice(),
 ) -> State[None]:
     """Compare clusters with what install-fleet makes of the same parameters, and repair what is allowed.
 
@@ -69,18 +78,19 @@ def verify_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the
     person decides; what is repaired is verified again in the same run.
 
     Args:
-        clusters: Names of the OSOK Kubernetes Cluster blocks to verify. Empty: all that there are.
+        clusters: Names of the OSOK Kubernetes Cluster blocks to verify. Empty, and no fleet: all there are.
         operator: Which operator release should be there, and where its bundle comes from.
         olm: Which Operator Lifecycle Manager should be there, and where its two manifest files come from.
         metrics_server: Whether the metrics server is part of the installation.
         choice: What is looked at, what counts as expiring, and what is left out.
         publication: Where metrics and the report of the fleet go.
         repair: What is done about drift, by its kind; by default nothing.
+        fleet: The clusters of an OSOK Cluster Fleet block that a label selector chooses, instead of clusters.
 
     Returns:
         Completed; or Completed under the name DriftFound; or Failed under the name NotVerified.
     """
-    names = clusters or every_cluster()
+    names = clusters_to_verify(clusters, fleet)
     sources = fetch_sources(operator, olm, metrics_server)
     expected = Expectation(
         sources.profile,

@@ -4,7 +4,7 @@ What cannot be handed on is told in the run's log and on the page of the fleet; 
 """
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,14 @@ def _unwritable(attempted: str, path: str, error: OSError) -> PublicationError:
     )
 
 
+def chosen_clusters(parameters: Mapping[str, Any]) -> tuple[frozenset[str], str, str]:
+    """What parameters of verify-fleet say about which clusters are meant, comparable."""
+    fleet = parameters.get("fleet") or {}
+    given = fleet if isinstance(fleet, Mapping) else fleet.model_dump()
+    clusters = frozenset(parameters.get("clusters") or ())
+    return clusters, given.get("name") or "", given.get("selector") or ""
+
+
 def _this_run(chosen: str) -> FleetRun:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None or context.flow is None:
@@ -173,6 +181,5 @@ def _this_run(chosen: str) -> FleetRun:
         return FleetRun(fleet_name(chosen, ""), flow)
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment(run.deployment_id)
-    looked_at = set(run.parameters.get("clusters") or ())
-    whole = run.auto_scheduled or looked_at == set(deployment.parameters.get("clusters") or ())
+    whole = run.auto_scheduled or chosen_clusters(run.parameters) == chosen_clusters(deployment.parameters)
     return FleetRun(fleet_name(chosen, deployment.name), flow, deployment.id, whole)

@@ -391,11 +391,10 @@ def test_what_a_run_repairs_itself_or_nobody_can_starts_no_other_run(
 def test_verify_fleet_takes_the_parameters_of_the_shipped_automation() -> None:
     (drift,) = (file for file in read_files(SHIPPED) if file.name == DRIFT)
 
-    verify_fleet.validate_parameters(
-        {"clusters": ["fra-1"], "repair": drift.actions[0]["parameters"]["repair"]}
-    )
+    given = drift.actions[0]["parameters"]
+    verify_fleet.validate_parameters({**given, "clusters": ["fra-1"]})
 
-    assert drift.actions[0]["parameters"]["repair"] == PROPOSE
+    assert (given["repair"], given["fleet"]) == (PROPOSE, {})
 
 
 def test_silence_is_a_crash_for_a_running_run_and_a_waiting_gate_for_a_suspended_one(
