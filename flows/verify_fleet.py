@@ -11,22 +11,22 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from tasks.certificates.observing import read_authority
 from tasks.core.drift.choice import VerificationChoice
-from tasks.core.drift.expectation import Expectation
 from tasks.core.drift.memory import ClusterMemory
 from tasks.core.drift.publication import PublicationChoice
 from tasks.core.drift.repair_choice import RepairChoice
 from tasks.core.drift.repair_reports import summarize
 from tasks.core.drift.results import VERIFIED, FleetVerification, VerificationState
+from tasks.core.execution.choice import ExecutionChoice
 from tasks.core.settings import MetricsServerChoice, OlmRelease, OperatorChoice
 from tasks.drift.announcing import announce
 from tasks.drift.clusters import clusters_to_verify
+from tasks.drift.looking import Looker
 from tasks.drift.publication import hand_on
 from tasks.drift.publishing import ClusterDocument, publish, read_memories, with_last_time
 from tasks.drift.repairing import RepairOrder
 from tasks.drift.repairs import repair_drift
-from tasks.drift.verifying import Verified, checked, verify_cluster
+from tasks.drift.verifying import Verified, expectation_of
 from tasks.rollout.members import FleetChoice
 from tasks.sources import fetch_sources
 
@@ -70,6 +70,7 @@ def verify_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the
     publication: PublicationChoice = PublicationChoice(),
     repair: RepairChoice = RepairChoice(),
     fleet: FleetChoice = FleetChoice(),
+    execution: ExecutionChoice = ExecutionChoice(),
 ) -> State[None]:
     """Compare clusters with what install-fleet makes of the same parameters, and repair what is allowed.
 
@@ -86,28 +87,18 @@ def verify_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the
         publication: Where metrics and the report of the fleet go.
         repair: What is done about drift, by its kind; by default nothing.
         fleet: The clusters of an OSOK Cluster Fleet block that a label selector chooses, instead of clusters.
+        execution: Whether clusters are looked at in tasks of this run, or each in a flow run of its own.
 
     Returns:
         Completed; or Completed under the name DriftFound; or Failed under the name NotVerified.
     """
     names = clusters_to_verify(clusters, fleet)
     sources = fetch_sources(operator, olm, metrics_server)
-    expected = Expectation(
-        sources.profile,
-        sources.bundle,
-        sources.installation,
-        sources.catalog,
-        sources.olm,
-        sources.metrics_server,
-        read_authority(choice.authority) if choice.authority else (),
-        choice.limits,
-    )
+    expected = expectation_of(sources, choice)
     known = read_memories(names)
     memories = {name: known[name].memory if name in known else ClusterMemory() for name in names}
-    pending = [verify_cluster.submit(name, expected, choice, memories[name]) for name in names]
-    # A fault of one verification is a result of its own: the other clusters' results are not lost with it.
-    results = [future.result(raise_on_failure=False) for future in pending]
-    verified = [checked(name, result, memories[name]) for name, result in zip(names, results, strict=True)]
+    looker = Looker(operator, olm, metrics_server, choice, execution)
+    verified = looker.look(names, expected, memories)
     if not repair.changes_nothing:
         order = RepairOrder(sources, expected, choice, repair)
         verified = repair_drift(verified, order, lambda so_far: _tell(so_far, known, publication))

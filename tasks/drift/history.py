@@ -19,7 +19,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 
 from tasks.core.drift.report.history import MOST_POINTS, WINDOW, Snapshot, evenly, snapshot_of
 from tasks.core.drift.results import FleetVerification
-from tasks.drift.documents import read_document
+from tasks.documents import read_document
 from tasks.drift.publishing import FLEET_KEY
 
 _PAGE = 200

@@ -20,7 +20,7 @@ from pydantic import Field
 from tasks.core.drift.proposals import RepairProposal
 from tasks.core.drift.repair_reports import form_text, repair_page, summarize
 from tasks.core.drift.repairs import ClusterRepair
-from tasks.drift.documents import fenced, read_document
+from tasks.documents import fenced, read_document
 from tasks.gates import Approver, Reason, Waiting, present_run, run_count, wait_for_answer
 
 KEY = "drift-repair"

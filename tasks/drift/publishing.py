@@ -11,7 +11,7 @@ from tasks.core.drift.items import DATA
 from tasks.core.drift.memory import ClusterMemory
 from tasks.core.drift.reports import cluster_page, fleet_status
 from tasks.core.drift.results import ClusterVerification, FleetVerification
-from tasks.drift.documents import fenced, read_document
+from tasks.documents import fenced, read_document
 from tasks.drift.verifying import Verified
 
 FLEET_KEY = "fleet-status"

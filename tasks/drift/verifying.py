@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.certificates.observing import read_authority
 from tasks.clients.cluster.client import FIELD_MANAGER
 from tasks.connections import load_block, open_cluster
 from tasks.core.drift.choice import LiveChecks, VerificationChoice
@@ -25,6 +26,7 @@ from tasks.core.identity import require_pinned
 from tasks.core.manifests import ObjectRef
 from tasks.core.olm_health import installed_olm_version
 from tasks.drift.observing import observe_cluster
+from tasks.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,20 @@ class Verified:
     repaired: tuple[RepairEntry, ...] = ()
 
 
+def expectation_of(sources: Sources, choice: VerificationChoice) -> Expectation:
+    """What should be there: what an installation makes of the same sources."""
+    return Expectation(
+        sources.profile,
+        sources.bundle,
+        sources.installation,
+        sources.catalog,
+        sources.olm,
+        sources.metrics_server,
+        read_authority(choice.authority) if choice.authority else (),
+        choice.limits,
+    )
+
+
 @task(
     name="verify-cluster", task_run_name="verify-cluster/{name}", cache_policy=NO_CACHE, persist_result=False
 )
@@ -58,9 +74,9 @@ def verify_cluster(
     try:
         seen, found = _look(name, expected, choice, memory)
     except ClusterUnavailableError as error:
-        return _not_verified(name, VerificationState.UNREACHABLE, error, memory)
+        return not_verified(name, VerificationState.UNREACHABLE, error, memory)
     except FleetError as error:
-        return _not_verified(name, VerificationState.UNVERIFIED, error, memory)
+        return not_verified(name, VerificationState.UNVERIFIED, error, memory)
     reported, ignored = ignore(name, found, choice.ignored, seen.now.date())
     closely = choice.live_checks is LiveChecks.ALL and not seen.unseen
     recalled = recollect(memory, reported, seen.now, FIELD_MANAGER, looked_closely=closely)
@@ -128,7 +144,8 @@ def _look(
     return confirmed(look, expected, choice, memory)
 
 
-def _not_verified(name: str, state: VerificationState, error: FleetError, memory: ClusterMemory) -> Verified:
+def not_verified(name: str, state: VerificationState, error: FleetError, memory: ClusterMemory) -> Verified:
+    """The result of a cluster that was not looked at."""
     return Verified(ClusterVerification(cluster=name, state=state, error=str(error)), memory)
 
 

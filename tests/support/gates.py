@@ -107,9 +107,16 @@ class OwnRun:
         return newest_artifact(self.client, "certificate-requests", self.run_id)
 
 
-def own_run(client: SyncPrefectClient, flow: Flow[..., Any], parameters: dict[str, Any]) -> OwnRun:
-    """Make such a run; it has not begun."""
-    deployment = client.create_deployment(client.create_flow(flow), f"{flow.name}-of-tests")
+def own_run(
+    client: SyncPrefectClient,
+    flow: Flow[..., Any],
+    parameters: dict[str, Any],
+    work_pool: str | None = None,
+) -> OwnRun:
+    """Make such a run; it has not begun. A work pool must have no worker."""
+    deployment = client.create_deployment(
+        client.create_flow(flow), f"{flow.name}-of-tests", work_pool_name=work_pool
+    )
     flow_run = client.create_flow_run_from_deployment(deployment, parameters=parameters)
     return OwnRun(client, flow, parameters, flow_run.id)
 
