@@ -40,6 +40,7 @@ class WaveInstallation:
         after: The steps after that.
         new_log: Makes the log of a cluster.
         reach_within: How long to try to reach a cluster before it counts as offline.
+        holder: Who holds the clusters meanwhile: the same for every process that may go on with the work.
     """
 
     plan: RolloutPlan
@@ -48,6 +49,7 @@ class WaveInstallation:
     after: Steps
     new_log: Callable[[str], StepLog]
     reach_within: timedelta
+    holder: Callable[[], str] = holder_name
     logs: dict[str, StepLog] = field(default_factory=dict)
 
     def work(self) -> RolloutWork:
@@ -84,13 +86,13 @@ class WaveInstallation:
         with ExitStack() as stack:
             try:
                 block = log.record(InstallStep.BLOCK, load_block, KubernetesCluster, cluster)
-                lock = held(block, holder_name(), self.reach_within)
+                lock = held(block, self.holder(), self.reach_within)
                 mine = log.record(InstallStep.LOCK, stack.enter_context, lock)
                 log.watch(mine.require)
                 steps(block, log, self._certificates_of(cluster))
             except FleetError:
                 # The log has the error, and the state says what it means for the rollout.
-                return _standing(log)
+                return standing(log)
             if log.error is None and gated:
                 return ClusterProgress(ClusterState.PREPARED, datetime.now(UTC))
             return self._settled(log, mine)
@@ -98,7 +100,7 @@ class WaveInstallation:
     def _settled(self, log: StepLog, mine: HeldCluster) -> ClusterProgress:
         report = log.report()
         if report.state is not InstallState.INSTALLED:
-            return _standing(log)
+            return standing(log)
         try:
             since = mine.right_since(self.plan.subject_digest, changed=bool(report.changed))
         except ClusterError:
@@ -127,7 +129,9 @@ def describe_subject(sources: Sources, certificate: CertificateChoice) -> str:
     bundle, olm = sources.bundle, sources.olm
     content = [bundle.csv, bundle.objects, olm.crds, olm.objects, sources.metrics_server]
     digest = sha256_hex(json.dumps(content, sort_keys=True, default=str).encode())
-    whose = f"{certificate.mode.value} {certificate.authority}".rstrip()
+    # OLM asks no authority, so one that is named nevertheless makes no other installation.
+    authority = certificate.authority if certificate.mode is CertificateMode.OWN else ""
+    whose = f"{certificate.mode.value} {authority}".rstrip()
     return (
         f"{bundle.name} in {sources.installation.namespace}, OLM {olm.version}, certificate {whose}; "
         f"manifests sha256 {digest}"
@@ -161,7 +165,7 @@ def raise_unless_rolled_out(plan: RolloutPlan, end: RolloutEnd) -> str:
     return summary
 
 
-def _standing(log: StepLog) -> ClusterProgress:
+def standing(log: StepLog) -> ClusterProgress:
     """What an error means for the rollout."""
     error, at = log.error, datetime.now(UTC)
     if isinstance(error, (ClusterHeldError, DecisionError)):

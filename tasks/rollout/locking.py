@@ -4,7 +4,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
+from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from blocks.kubernetes_cluster import KubernetesCluster
@@ -106,6 +108,18 @@ class HeldCluster:
 def holder_name() -> str:
     """Who holds the clusters of this run: the same for every process of the run."""
     return f"{flow_run.get_name()} ({flow_run.get_id()})"
+
+
+def caller_name() -> str:
+    """Who holds the cluster of a run that a rollout started: the rollout, for every attempt of it.
+
+    A new attempt takes over from one that is gone at once, and one that lives on nevertheless notices.
+    """
+    caller = flow_run.get_parent_flow_run_id()
+    if not caller:
+        return holder_name()
+    with get_client(sync_client=True) as client:
+        return f"{client.read_flow_run(UUID(caller)).name} ({caller})"
 
 
 @contextmanager
