@@ -1,35 +1,41 @@
 """Reads one cluster: objects by the plan, endpoints by handshake, webhooks by live calls (R3–R22)."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tasks.certificates.observing import find_cert_manager, why_endpoints_are_unseen
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.cluster.handshakes import read_endpoint_facts
-from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.certificates.findings import CertManager, EndpointFact, cert_manager_claims
 from tasks.core.certificates.names import WebhookTarget
 from tasks.core.certificates.webhook_secrets import read_webhook_secret
 from tasks.core.drift.choice import LiveChecks
 from tasks.core.drift.expectation import Expectation
-from tasks.core.drift.observation import ClusterObservation, by_ref
-from tasks.core.drift.reading import Read, plan_reads
+from tasks.core.drift.observation import ClusterObservation
+from tasks.core.drift.unchanged import ComparedVersions
 from tasks.core.errors import ClusterUnavailableError
 from tasks.core.identity import KUBE_SYSTEM, identity_of
 from tasks.core.manifests import Manifest, ObjectRef
 from tasks.core.verification import Finding
+from tasks.drift.reading import PlanReader
 from tasks.verification import call_webhooks
 
-_PARALLEL = 6
-_PATIENCE = timedelta(seconds=10)
 _SERVED = ("tls.crt", "olmCAKey")
 
 
 def observe_cluster(
-    client: ClusterClient, expected: Expectation, live_checks: LiveChecks = LiveChecks.ALL
+    client: ClusterClient,
+    expected: Expectation,
+    live_checks: LiveChecks = LiveChecks.ALL,
+    compared: ComparedVersions | None = None,
 ) -> ClusterObservation:
     """Read everything that a verification looks at. Nothing is changed: the live calls are dry runs.
+
+    Args:
+        client: The cluster.
+        expected: What it should hold.
+        live_checks: What is looked at beside objects.
+        compared: What an earlier verification of the cluster compared, which need not be read again.
 
     Raises:
         ClusterUnavailableError: No usable answer came.
@@ -40,10 +46,10 @@ def observe_cluster(
         raise ClusterUnavailableError(
             "read the version", client.name, "an answer to GET /version", "HTTP 404"
         )
-    reads = plan_reads(expected)
-    with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
-        found = [each for answer in pool.map(lambda read: _patiently(client, read), reads) for each in answer]
-    objects = by_ref(found)
+    if compared is not None and not compared.usable(expected.large_digest, datetime.now(UTC)):
+        compared = None
+    read = PlanReader(client, expected, compared).read()
+    objects = read.objects
     secret_ref = ObjectRef("v1", "Secret", expected.profile.certificate_secret, expected.namespace)
     secret = read_webhook_secret(objects[secret_ref]) if secret_ref in objects else None
     endpoints, calls, unseen = _look_closer(client, expected, live_checks)
@@ -56,22 +62,12 @@ def observe_cluster(
         secret=secret,
         endpoints=endpoints,
         calls=calls,
-        cert_manager=_find_cert_manager(client, found),
-        reads=len(reads) + 1,
+        cert_manager=_find_cert_manager(client, objects.values()),
+        reads=read.reads + 1,
         unseen=unseen,
+        unchanged=read.unchanged,
+        compared_at=read.compared_at,
     )
-
-
-def _patiently(client: ClusterClient, read: Read) -> list[Manifest]:
-    """An API server that answered a moment ago may say 429 while it takes in a changed CRD."""
-    return wait_for(lambda: _carry_out(client, read), lambda _: True, deadline_after(_PATIENCE))
-
-
-def _carry_out(client: ClusterClient, read: Read) -> list[Manifest]:
-    if read.name:
-        live = client.get(ObjectRef(read.api_version, read.kind, read.name, read.namespace))
-        return [] if live is None else [live]
-    return client.list_objects(read.api_version, read.kind, read.namespace, read.selector)
 
 
 def _without_secrets(ref: ObjectRef, live: Manifest, certificate: ObjectRef) -> Manifest:

@@ -13,7 +13,7 @@ from tasks.clients.cluster.client import FIELD_MANAGER
 from tasks.connections import load_block, open_cluster
 from tasks.core.drift.choice import LiveChecks, VerificationChoice
 from tasks.core.drift.expectation import CSV_KIND, Expectation
-from tasks.core.drift.finding import find_calendar, find_drift
+from tasks.core.drift.finding import compared, find_calendar, find_drift
 from tasks.core.drift.ignoring import ignore
 from tasks.core.drift.items import DriftItem, DriftKind, worst_first
 from tasks.core.drift.memory import ClusterMemory, Remembered, recollect
@@ -49,6 +49,21 @@ class Verified:
     repaired: tuple[RepairEntry, ...] = ()
 
 
+@dataclass(frozen=True)
+class ConfirmedLook:
+    """The last look at a cluster.
+
+    Attributes:
+        seen: What was read.
+        found: What is not as it should be.
+        confirmed: Of that, what an earlier look saw too.
+    """
+
+    seen: ClusterObservation
+    found: tuple[DriftItem, ...]
+    confirmed: tuple[DriftItem, ...]
+
+
 def expectation_of(sources: Sources, choice: VerificationChoice) -> Expectation:
     """What should be there: what an installation makes of the same sources."""
     return Expectation(
@@ -72,14 +87,16 @@ def verify_cluster(
     """One cluster, from its block to its result; what cannot be read stands in it and is not raised."""
     started = time.monotonic()
     try:
-        seen, found = _look(name, expected, choice, memory)
+        look = _look(name, expected, choice, memory)
     except ClusterUnavailableError as error:
         return not_verified(name, VerificationState.UNREACHABLE, error, memory)
     except FleetError as error:
         return not_verified(name, VerificationState.UNVERIFIED, error, memory)
-    reported, ignored = ignore(name, found, choice.ignored, seen.now.date())
+    seen = look.seen
+    reported, ignored = ignore(name, look.confirmed, choice.ignored, seen.now.date())
     closely = choice.live_checks is LiveChecks.ALL and not seen.unseen
     recalled = recollect(memory, reported, seen.now, FIELD_MANAGER, looked_closely=closely)
+    remembered = recalled.memory.model_copy(update={"compared": compared(expected, seen, look.found)})
     result = ClusterVerification(
         cluster=name,
         state=VerificationState.DRIFTED if is_drift(recalled.items) else VerificationState.FINE,
@@ -97,7 +114,7 @@ def verify_cluster(
     )
     steps = RepairSteps(expected, result.olm, result.operator)
     repairable = repairable_items(steps, recalled.items, memory, seen.now)
-    return Verified(result, recalled.memory, recalled.new, tuple(recalled.resolved.items()), repairable)
+    return Verified(result, remembered, recalled.new, tuple(recalled.resolved.items()), repairable)
 
 
 def checked(name: str, result: object, memory: ClusterMemory) -> Verified:
@@ -115,29 +132,30 @@ def confirmed(
     expected: Expectation,
     choice: VerificationChoice,
     memory: ClusterMemory,
-) -> tuple[ClusterObservation, tuple[DriftItem, ...]]:
+) -> ConfirmedLook:
     """Look, and look again when there is something new: what OLM is about to put right is no drift."""
     seen = look()
     found = find_drift(expected, seen)
     fresh = {item.key for item in found if item.kind is not DriftKind.EXPIRING and not memory.knows(item)}
     if not fresh:
-        return seen, found
+        return ConfirmedLook(seen, found, found)
     time.sleep(choice.confirm_after.total_seconds())
     seen = look()
     first = {item.key for item in found}
     # What appears at the second look only is for the next run, unless it was known before.
-    still = tuple(item for item in find_drift(expected, seen) if item.key in first or memory.knows(item))
-    return seen, still
+    found = find_drift(expected, seen)
+    still = tuple(item for item in found if item.key in first or memory.knows(item))
+    return ConfirmedLook(seen, found, still)
 
 
 def _look(
     name: str, expected: Expectation, choice: VerificationChoice, memory: ClusterMemory
-) -> tuple[ClusterObservation, tuple[DriftItem, ...]]:
+) -> ConfirmedLook:
     cluster = load_block(KubernetesCluster, name)
     client = open_cluster(cluster)
 
     def look() -> ClusterObservation:
-        seen = observe_cluster(client, expected, choice.live_checks)
+        seen = observe_cluster(client, expected, choice.live_checks, memory.compared)
         require_pinned("verify the cluster", name, cluster.expected_uid, seen.uid)
         return seen
 

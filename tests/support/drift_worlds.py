@@ -15,8 +15,9 @@ from tasks.clients.polling import deadline_after, wait_for
 from tasks.connections import load_block, open_cluster
 from tasks.core.drift.choice import LiveChecks
 from tasks.core.drift.expectation import Expectation
-from tasks.core.drift.finding import find_drift
+from tasks.core.drift.finding import compared, find_drift
 from tasks.core.drift.items import DriftItem
+from tasks.core.drift.unchanged import ComparedVersions
 from tasks.core.manifests import ObjectRef
 from tasks.core.settings import MetricsServerChoice, OlmRelease, OperatorChoice
 from tasks.drift.observing import observe_cluster
@@ -56,10 +57,17 @@ class DriftBench:
         """An administrator."""
         return self.stranger.client
 
-    def drift(self, live_checks: LiveChecks = LiveChecks.NONE) -> dict[str, DriftItem]:
+    def drift(
+        self, live_checks: LiveChecks = LiveChecks.NONE, known: ComparedVersions | None = None
+    ) -> dict[str, DriftItem]:
         """What a single look finds, by object and field."""
-        items = find_drift(self.expected, observe_cluster(self.fleet, self.expected, live_checks))
+        items = find_drift(self.expected, observe_cluster(self.fleet, self.expected, live_checks, known))
         return {f"{item.ref}{item.field}": item for item in items}
+
+    def compared(self) -> ComparedVersions:
+        """What a look remembers for the next one."""
+        seen = observe_cluster(self.fleet, self.expected, LiveChecks.NONE)
+        return compared(self.expected, seen, find_drift(self.expected, seen))
 
     def settled(self, than: frozenset[str], live_checks: LiveChecks = LiveChecks.NONE) -> frozenset[str]:
         """Wait until nothing more is found than there was; returns what is found."""

@@ -48,6 +48,15 @@ def test_a_look_takes_no_more_reads_than_said(bench: DriftBench) -> None:
 
 
 @ONE_VERSION
+def test_what_is_unchanged_is_not_read_again(bench: DriftBench) -> None:
+    seen = observe_cluster(bench.fleet, bench.expected, LiveChecks.NONE, bench.compared())
+
+    assert seen.unchanged == frozenset(bench.expected.large())
+    assert all("spec" not in seen.objects[ref] for ref in seen.unchanged)
+    assert seen.reads <= 25
+
+
+@ONE_VERSION
 def test_no_value_of_a_secret_is_kept(bench: DriftBench) -> None:
     seen = observe_cluster(bench.fleet, bench.expected, LiveChecks.NONE)
 

@@ -55,9 +55,12 @@ CASES = (*OLM_CASES, *OPERATOR_CASES, *WEBHOOK_CASES, *CERTIFICATE_CASES)
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.title) for case in CASES])
 def test_a_single_change_is_found_with_its_kind_field_and_owner(bench: DriftBench, case: Case) -> None:
+    before = bench.compared()
     with case.act(bench):
         found = bench.drift()
+        beside_what_is_known = bench.drift(known=before)
 
+    assert beside_what_is_known.keys() == found.keys()
     more = [item for key, item in found.items() if key not in STOPPED]
     (item,) = (one for one in more if of_object(case, one) and one.field == case.field)
     assert item.kind is case.kind

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,10 @@ from tasks.core.manifests import RESOURCE_TYPES, Manifest, ObjectRef, ResourceTy
 
 FIELD_MANAGER = "osok-fleet"
 """The name under which managedFields record what this product owns (server-side apply)."""
+_JSON, _CONTENT_TYPE = "application/json", "Content-Type"
+_IN_JSON: Mapping[str, str] = MappingProxyType({"Accept": _JSON, _CONTENT_TYPE: _JSON})
+_METADATA = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Kubernetes API concepts, "Metadata-only fetches"."""
 
 
 class ApplyMode(StrEnum):
@@ -84,8 +89,15 @@ class ClusterClient:
             return []
         query = {"labelSelector": label_selector} if label_selector else {}
         found = self._find(resource.path(namespace), query, f"list {resource.plural}")
-        items: list[Manifest] = [] if found is None else found.get("items") or []
-        return [{"apiVersion": api_version, "kind": kind, **item} for item in items]
+        return _items(found, api_version, kind)
+
+    def list_metadata(self, api_version: str, kind: str, namespace: str = "") -> list[Manifest]:
+        """Like `list_objects`, but of each object its metadata alone: what it costs to see a change."""
+        resource = self._find_resource_type(api_version, kind)
+        if resource is None:
+            return []
+        attempted = f"list the metadata of {resource.plural}"
+        return _items(self._find(resource.path(namespace), {}, attempted, _METADATA), api_version, kind)
 
     def create(self, manifest: Manifest, mode: ApplyMode = ApplyMode.APPLY) -> Manifest:
         """POST an object; `ClusterConflictError` when the name is taken."""
@@ -183,8 +195,10 @@ class ClusterClient:
                 self._discovered[api_version, entry["kind"]] = resource
         return self._discovered.get((api_version, kind))
 
-    def _find(self, path: str, query: Mapping[str, str], attempted: str) -> Manifest | None:
-        status, body = self._request("GET", path, query, None)
+    def _find(
+        self, path: str, query: Mapping[str, str], attempted: str, accept: str = _JSON
+    ) -> Manifest | None:
+        status, body = self._request("GET", path, query, None, {"Accept": accept})
         if status == 404:  # noqa: PLR2004 - HTTP
             return None
         if status != 200:  # noqa: PLR2004 - HTTP
@@ -199,7 +213,7 @@ class ClusterClient:
         query: Mapping[str, str],
         attempted: str,
     ) -> Manifest:
-        status, answer = self._request("PATCH", path, query, body, patch_type.value)
+        status, answer = self._request("PATCH", path, query, body, {_CONTENT_TYPE: patch_type.value})
         return self._written(status, answer, attempted)
 
     def _send(
@@ -226,16 +240,20 @@ class ClusterClient:
         path: str,
         query: Mapping[str, str],
         body: Manifest | list[Manifest] | None,
-        content_type: str = "application/json",
+        media_types: Mapping[str, str] = _IN_JSON,
     ) -> tuple[int, bytes]:
         configuration = self._api.configuration
-        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
+        headers = {**_IN_JSON, **media_types, "User-Agent": FIELD_MANAGER}
+        # Answers above 128 KiB come compressed (k8s.io/apiserver, pkg/endpoints/handlers/responsewriters).
+        headers["Accept-Encoding"] = "gzip"
         token = configuration.get_api_key_with_prefix("authorization")
         if token:
             headers["Authorization"] = token
         url = f"{configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         # The transport writes every */*+json itself; JSON is YAML, and bytes it passes on as they are.
-        payload: Any = json.dumps(body).encode() if content_type == PatchType.APPLY.value else body
+        payload: Any = body
+        if headers[_CONTENT_TYPE] == PatchType.APPLY.value:
+            payload = json.dumps(body).encode()
         try:
             response = self._api.rest_client.request(
                 method, url, headers=headers, body=payload, _request_timeout=self._timeout
@@ -250,6 +268,12 @@ class ClusterClient:
                 _reason(error),
                 self._out_of_reach,
             ) from None
+
+
+def _items(found: Manifest | None, api_version: str, kind: str) -> list[Manifest]:
+    items: list[Manifest] = [] if found is None else found.get("items") or []
+    # Items of a list do not say what they are, or that they are metadata; here they do.
+    return [{**item, "apiVersion": api_version, "kind": kind} for item in items]
 
 
 def _reason(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """What a cluster should hold: the manifests that install-fleet writes and has OLM write (R2, R4–R7, R11)."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +16,7 @@ from tasks.core.catalogs import (
 from tasks.core.certificates.certificate import Certificate
 from tasks.core.certificates.webhook_secrets import STAGING_SECRET
 from tasks.core.installation import Installation
-from tasks.core.manifests import Manifest, ObjectRef, ref_of
+from tasks.core.manifests import Manifest, ObjectRef, ref_of, sha256_hex
 from tasks.core.namespaces import namespace_manifest
 from tasks.core.olm_release import OlmManifests
 from tasks.core.ownership import marked_as_ours
@@ -23,6 +24,8 @@ from tasks.core.profiles import ObjectOrigin, OperatorProfile
 
 CRD_KIND = "CustomResourceDefinition"
 CSV_KIND = "ClusterServiceVersion"
+LARGE_KINDS = frozenset({CRD_KIND, "ConfigMap"})
+"""Their objects are most of what a verification reads: schemas, and the catalog with the whole bundle."""
 _OLM_MOUNTS = frozenset({"/apiserver.local.config/certificates", "/tmp/k8s-webhook-server/serving-certs"})  # noqa: S108 - paths in the operator's container
 """OLM replaces mounts of these paths by its own (pkg/controller/install/certresources.go)."""
 
@@ -77,6 +80,7 @@ class Expectation:
         self.catalog = tuple(_catalog(bundle, installation, catalog))
         self.operator = tuple(_operator(self))
         self.made_by_olm = tuple(_made_by_olm(self))
+        self.large_digest = _digest_of_large(self)
 
     @property
     def namespace(self) -> str:
@@ -92,11 +96,27 @@ class Expectation:
         yield from self.operator
         yield from self.made_by_olm
 
+    def required_data(self) -> tuple[ObjectRef, ...]:
+        """Secrets and ConfigMaps that the operator's pods refer to."""
+        return tuple(ObjectRef("v1", one.kind, one.name, self.namespace) for one in self.profile.objects)
+
+    def large(self) -> tuple[ObjectRef, ...]:
+        """The objects of `LARGE_KINDS`."""
+        refs = (*refs_of(self.manifests()), *self.required_data())
+        return tuple(dict.fromkeys(ref for ref in refs if ref.kind in LARGE_KINDS))
+
     def secret_names(self) -> tuple[str, ...]:
         """The Secrets of the operator's namespace that are read, by name: none is ever listed."""
         named = (wanted.name for wanted in self.profile.objects if wanted.kind == "Secret")
         bundled = (one["metadata"]["name"] for one in self.bundle.objects if one["kind"] == "Secret")
         return tuple(dict.fromkeys((self.profile.certificate_secret, STAGING_SECRET, *named, *bundled)))
+
+
+def _digest_of_large(expected: Expectation) -> str:
+    """SHA-256 of everything that objects of `LARGE_KINDS` are compared with."""
+    manifests = [one for one in expected.manifests() if one["kind"] in LARGE_KINDS]
+    keys = [(one.kind, one.name, one.data_keys) for one in expected.profile.objects]
+    return sha256_hex(json.dumps([manifests, keys], sort_keys=True).encode())
 
 
 def _without_mounts(spec: Manifest) -> Manifest:

@@ -1,6 +1,6 @@
 """All drift of one observed cluster in one call."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tasks.core.certificates.webhook_secrets import STAGING_SECRET
 from tasks.core.drift.certificates import (
@@ -24,6 +24,7 @@ from tasks.core.drift.operator import (
     check_required_data,
     check_subscriptions,
 )
+from tasks.core.drift.unchanged import ComparedVersions, compared_versions
 from tasks.core.drift.view import requests_of, view_of
 from tasks.core.drift.webhooks import KINDS, check_webhook_configurations
 from tasks.core.errors import PrerequisiteError
@@ -46,10 +47,25 @@ def find_calendar(expected: Expectation, seen: ClusterObservation) -> tuple[Cale
     return tuple(sorted(entries, key=lambda entry: entry.at))
 
 
+def compared(expected: Expectation, seen: ClusterObservation, found: Iterable[DriftItem]) -> ComparedVersions:
+    """What the next verification need not read again, unless it changes until then.
+
+    Args:
+        expected: What should be there.
+        seen: What was read.
+        found: Everything that `find_drift` says about it, also what is ignored or not reported yet.
+    """
+    faulty = {item.ref for item in found}
+    fine = [(ref, seen.find(ref)) for ref in expected.large() if ref not in faulty]
+    return compared_versions(expected.large_digest, seen.compared_at or seen.now, fine)
+
+
 def _find(expected: Expectation, seen: ClusterObservation) -> Iterator[DriftItem]:
     for manifest in expected.manifests():
-        yield from compare(manifest, seen.find(ref_of(manifest)))
-    yield from check_health([*refs_of(expected.manifests()), *OLM_MADE_OBJECTS], seen.objects)
+        if ref_of(manifest) not in seen.unchanged:
+            yield from compare(manifest, seen.find(ref_of(manifest)))
+    healthy = [*refs_of(expected.manifests()), *OLM_MADE_OBJECTS]
+    yield from check_health((ref for ref in healthy if ref not in seen.unchanged), seen.objects)
     if seen.find(_PACKAGES_API) is None:
         yield from compare(_named(_PACKAGES_API), None)
     yield from check_operator_groups(expected, seen)

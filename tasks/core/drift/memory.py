@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, Field
 
 from tasks.core.drift.items import DATA, DriftItem, DriftKind, DriftSeverity
+from tasks.core.drift.unchanged import ComparedVersions
 
 FLIPS = 3
 """So often has a field to come back, written by the same other manager, until it counts as contested."""
@@ -37,6 +38,9 @@ class ClusterMemory(BaseModel):
     model_config = DATA
 
     items: Mapping[str, Remembered] = Field(default_factory=dict, description="By DriftItem.key")
+    compared: ComparedVersions | None = Field(
+        default=None, description="Large objects that need not be read again while they are unchanged"
+    )
 
     def knows(self, item: DriftItem) -> bool:
         """Whether an item was there at the last verification too."""
@@ -70,7 +74,7 @@ class ClusterMemory(BaseModel):
                     "waits_until": now + wait if wait else None,
                 }
                 noted[key] = known.model_copy(update=update)
-        return ClusterMemory(items={**self.items, **noted})
+        return self.model_copy(update={"items": {**self.items, **noted}})
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ def recollect(
         if key not in kept and (one.gone_at is None or now - one.gone_at < _FORGOTTEN_AFTER)
     }
     there = {item.key: _remembered(item, memory, now) for item in found.values()}
-    return Recollection(tuple(found.values()), new, resolved, ClusterMemory(items={**gone, **kept, **there}))
+    remembered = memory.model_copy(update={"items": {**gone, **kept, **there}})
+    return Recollection(tuple(found.values()), new, resolved, remembered)
 
 
 def _remembered(item: DriftItem, memory: ClusterMemory, now: datetime) -> Remembered:

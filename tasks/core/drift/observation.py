@@ -26,6 +26,8 @@ class ClusterObservation:
         cert_manager: Whether somebody acts on cert-manager's annotations.
         reads: How many read requests that took, live calls and handshakes aside.
         unseen: What could not be looked at, and why.
+        unchanged: Objects of which the metadata alone was read: they are as they were when they were fine.
+        compared_at: When the objects that can be unchanged were last all read; None: now.
     """
 
     cluster: str
@@ -39,6 +41,8 @@ class ClusterObservation:
     cert_manager: CertManager = CertManager.ABSENT
     reads: int = 0
     unseen: tuple[str, ...] = ()
+    unchanged: frozenset[ObjectRef] = frozenset()
+    compared_at: datetime | None = None
 
     def find(self, ref: ObjectRef) -> Manifest | None:
         """A live object; None when there is none."""
