@@ -43,8 +43,8 @@ ClusterNames = Annotated[
     ),
 ]
 
-_THREADS: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=24)
-"""A verification waits for the network most of the time."""
+_THREADS: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=64)
+"""A verification waits for the network most of the time, and for a cluster that hangs all of its time."""
 _LONGEST_NAME = 120
 
 

@@ -29,10 +29,12 @@ class PrefectServices:
 
     Args:
         folder: Where the database, the results and the logs go.
+        database: URL of another database, as Prefect's server takes it; empty for SQLite in the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str = "") -> None:
         self.folder = folder
+        self._database = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database} if database else {}
         [self.port] = free_ports("127.0.0.1", 1)
         self.ui_url = f"http://127.0.0.1:{self.port}"
         self.api_url = f"{self.ui_url}/api"
@@ -54,7 +56,19 @@ class PrefectServices:
             "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
             "OSOK_FLEET_HOME": str(_PROJECT),
             "PYTHONPATH": str(_PROJECT),
+            **self._database,
         }
+
+    @property
+    def server(self) -> RunningProcess:
+        """The server's process.
+
+        Raises:
+            ProgramError: No server was started.
+        """
+        if self._server is None:
+            raise ProgramError("find the Prefect server", expected="start_server() before")
+        return self._server
 
     @property
     def worker(self) -> RunningProcess:

@@ -15,6 +15,9 @@ import yaml
 
 from tasks.core.errors import InputError
 
+_SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same in C where PyYAML has it: a fleet has a kubeconfig for each cluster."""
+
 
 class KubeconfigRisk(StrEnum):
     """What a kubeconfig may ask for only when the block allows it by name."""
@@ -134,7 +137,7 @@ def _server(cluster: Mapping[str, Any], subject: str) -> str:
 
 def _parse(text: str) -> Mapping[str, Any]:
     try:
-        config = yaml.safe_load(text)
+        config = yaml.load(text, Loader=_SAFE_LOADER)  # noqa: S506 - safe in either form
     except yaml.YAMLError:
         # The parser quotes the line it stumbled over, which may be a token: its message is dropped.
         raise _refusal("the whole file", "YAML", "text that is not YAML") from None

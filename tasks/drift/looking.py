@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
+from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.cluster_runs import ClusterRuns
+from tasks.connections import load_many
 from tasks.core.drift.choice import VerificationChoice
 from tasks.core.drift.expectation import Expectation
 from tasks.core.drift.items import DATA
@@ -62,7 +64,11 @@ class Looker:
             InputError: The deployment for the clusters' own runs cannot do it.
         """
         if self.execution.mode is Execution.TASKS:
-            pending = [verify_cluster.submit(name, expected, self.choice, memories[name]) for name in names]
+            blocks = load_many(KubernetesCluster, names)
+            pending = [
+                verify_cluster.submit(name, expected, self.choice, memories[name], blocks.get(name))
+                for name in names
+            ]
             # A fault of one verification is a result of its own: the others' results are not lost with it.
             results = [future.result(raise_on_failure=False) for future in pending]
             return [checked(name, one, memories[name]) for name, one in zip(names, results, strict=True)]

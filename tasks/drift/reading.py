@@ -16,7 +16,8 @@ from tasks.core.drift.reading import Read, plan_reads
 from tasks.core.drift.unchanged import ComparedVersions
 from tasks.core.manifests import Manifest, ObjectRef
 
-_PARALLEL = 6
+_PARALLEL = 3
+"""Each is a connection of its own, with a handshake."""
 _PATIENCE = timedelta(seconds=10)
 _FEW = 3
 """So many changed objects are read one by one rather than all with their neighbours."""

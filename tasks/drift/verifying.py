@@ -82,12 +82,24 @@ def expectation_of(sources: Sources, choice: VerificationChoice) -> Expectation:
     name="verify-cluster", task_run_name="verify-cluster/{name}", cache_policy=NO_CACHE, persist_result=False
 )
 def verify_cluster(
-    name: str, expected: Expectation, choice: VerificationChoice, memory: ClusterMemory
+    name: str,
+    expected: Expectation,
+    choice: VerificationChoice,
+    memory: ClusterMemory,
+    block: KubernetesCluster | None = None,
 ) -> Verified:
-    """One cluster, from its block to its result; what cannot be read stands in it and is not raised."""
+    """One cluster, from its block to its result; what cannot be read stands in it and is not raised.
+
+    Args:
+        name: The name of its block.
+        expected: What it should hold.
+        choice: What is looked at.
+        memory: What is remembered of it.
+        block: The block where it is loaded already, as with those of a whole fleet.
+    """
     started = time.monotonic()
     try:
-        look = _look(name, expected, choice, memory)
+        look = _look(block or load_block(KubernetesCluster, name), expected, choice, memory)
     except ClusterUnavailableError as error:
         return not_verified(name, VerificationState.UNREACHABLE, error, memory)
     except FleetError as error:
@@ -149,14 +161,13 @@ def confirmed(
 
 
 def _look(
-    name: str, expected: Expectation, choice: VerificationChoice, memory: ClusterMemory
+    cluster: KubernetesCluster, expected: Expectation, choice: VerificationChoice, memory: ClusterMemory
 ) -> ConfirmedLook:
-    cluster = load_block(KubernetesCluster, name)
     client = open_cluster(cluster)
 
     def look() -> ClusterObservation:
         seen = observe_cluster(client, expected, choice.live_checks, memory.compared)
-        require_pinned("verify the cluster", name, cluster.expected_uid, seen.uid)
+        require_pinned("verify the cluster", client.name, cluster.expected_uid, seen.uid)
         return seen
 
     return confirmed(look, expected, choice, memory)

@@ -17,6 +17,7 @@ from tasks.core.manifests import RESOURCE_TYPES, Manifest, ObjectRef, ResourceTy
 
 FIELD_MANAGER = "osok-fleet"
 """The name under which managedFields record what this product owns (server-side apply)."""
+_CONNECT_SECONDS = 10.0
 _JSON, _CONTENT_TYPE = "application/json", "Content-Type"
 _IN_JSON: Mapping[str, str] = MappingProxyType({"Accept": _JSON, _CONTENT_TYPE: _JSON})
 _METADATA = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -70,7 +71,9 @@ class ClusterClient:
         self.name = name
         self._out_of_reach = out_of_reach
         self._api = api
-        self._timeout = request_timeout.total_seconds()
+        seconds = request_timeout.total_seconds()
+        # The handshake counts as connecting (urllib3): who does not even do that will not answer either.
+        self._timeout = (min(_CONNECT_SECONDS, seconds), seconds)
         self._discovered: dict[tuple[str, str], ResourceType] = {}
 
     def get(self, ref: ObjectRef) -> Manifest | None:

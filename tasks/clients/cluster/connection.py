@@ -163,20 +163,26 @@ def _replace_pool(api: sdk.ApiClient, settings: ConnectionSettings) -> None:
 
 
 def _tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if settings.ca_pem or settings.ca_file:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        pem = settings.ca_pem or _read(Path(settings.ca_file), "certificate-authority")
-        try:
-            context.load_verify_locations(cadata=pem.decode())
-        except (ssl.SSLError, ValueError) as error:
-            raise InputError(
-                "use the kubeconfig", "certificate-authority", "PEM certificates", "no usable certificate"
-            ) from error
+    context = _trusting_context(settings)
     if not settings.verify_tls:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     _load_client_certificate(context, settings)
+    return context
+
+
+def _trusting_context(settings: ConnectionSettings) -> ssl.SSLContext:
+    """With the settings' CA, or else with the system's; reading those takes 40 ms of CPU time."""
+    if not settings.ca_pem and not settings.ca_file:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    pem = settings.ca_pem or _read(Path(settings.ca_file), "certificate-authority")
+    try:
+        context.load_verify_locations(cadata=pem.decode())
+    except (ssl.SSLError, ValueError) as error:
+        raise InputError(
+            "use the kubeconfig", "certificate-authority", "PEM certificates", "no usable certificate"
+        ) from error
     return context
 
 

@@ -1,6 +1,7 @@
 """Reading certificates from DER and PEM into the facts that verifiers look at."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeVar
 
@@ -47,6 +48,7 @@ UNREADABLE = (
 _KNOWN_NAMES = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
 
 
+@lru_cache(maxsize=1024)  # every caBundle, endpoint and chain of a cluster holds the same few
 def read_certificate(der: bytes) -> Certificate:
     """Read one certificate from DER.
 
