@@ -20,11 +20,12 @@ from tests.support.drift_cases import webhook
 from tests.support.drift_worlds import PATIENCE, DriftBench, drift_bench
 from tests.support.events import events_of
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.long,
-    pytest.mark.parametrize("untouched_world", [OlmVersion.V0_46_0], indirect=True),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+
+with_the_default_olm = pytest.mark.parametrize(
+    "untouched_world", [pytest.param(OlmVersion.V0_46_0, id="olm-0.46.0")], indirect=True
+)
+"""Where the version of OLM makes no difference."""
 
 RBAC = "rbac.authorization.k8s.io/v1"
 ROLE = ObjectRef(RBAC, "ClusterRole", "aggregate-olm-view")
@@ -151,6 +152,7 @@ def test_drift_is_put_back_by_the_steps_that_own_it_and_nothing_else_is_written(
     assert (role["owner"], role["step"], role["repairs"]) == ("mallory", "OLM_OBJECTS", 1)
 
 
+@with_the_default_olm
 def test_a_denied_repair_writes_nothing(
     untouched_world: World, bench: DriftBench, deployed: SyncPrefectClient
 ) -> None:
@@ -171,6 +173,7 @@ def test_a_denied_repair_writes_nothing(
     assert after == before
 
 
+@with_the_default_olm
 def test_an_approved_repair_writes_what_was_shown_and_tells_what_is_new(
     untouched_world: World, bench: DriftBench, deployed: SyncPrefectClient
 ) -> None:
@@ -188,6 +191,7 @@ def test_an_approved_repair_writes_what_was_shown_and_tells_what_is_new(
     assert after == before
 
 
+@with_the_default_olm
 def test_what_somebody_keeps_writing_is_left_after_three_flips_and_they_are_named(
     untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
 ) -> None:
@@ -207,6 +211,7 @@ def test_what_somebody_keeps_writing_is_left_after_three_flips_and_they_are_name
     assert after == before
 
 
+@with_the_default_olm
 def test_an_account_that_may_not_write_is_told_before_anything_is_written(
     untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
 ) -> None:
