@@ -183,7 +183,8 @@ def state_of(client: SyncPrefectClient, run_id: UUID) -> str:
 def deployment(server: SyncPrefectClient) -> Iterator[UUID]:
     """A deployment `probe/drift-probe` that takes clusters, as verify-fleet does."""
     names = {"type": "array", "items": {"type": "string"}}
-    schema = {"type": "object", "properties": {"clusters": names, "repair": {"type": "object"}}}
+    groups = {"fleet": {"type": "object"}, "repair": {"type": "object"}}
+    schema = {"type": "object", "properties": {"clusters": names, **groups}}
     made = server.create_deployment(server.create_flow(probe), "drift-probe", parameter_openapi_schema=schema)
     yield made
     server.delete_deployment(made)
@@ -305,7 +306,8 @@ def test_without_its_deployment_an_automation_is_left_out(
 
     assert ours(server) == []
     assert (
-        "expected the deployment absent/absent with clusters, repair; found none." in capsys.readouterr().out
+        "expected the deployment absent/absent with clusters, fleet, repair; found none."
+        in capsys.readouterr().out
     )
 
 
