@@ -7,6 +7,7 @@ from typing import Any
 from prefect import State, flow
 from prefect.runtime import flow_run
 from prefect.states import Completed
+from pydantic import BaseModel
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.wave import CertificateWave
@@ -16,7 +17,7 @@ from tasks.core.errors import FleetError
 from tasks.core.execution.choice import Execution, ExecutionChoice
 from tasks.core.execution.fitting import refuse_what_does_not_fit
 from tasks.core.prerequisites.settings import FleetPrerequisites
-from tasks.core.rollout.plans import RolloutPlan, plan_rollout
+from tasks.core.rollout.plans import plan_rollout
 from tasks.core.rollout.previews import summarize_previews
 from tasks.core.rollout.settings import RolloutChoice, RolloutMode
 from tasks.core.settings import (
@@ -30,7 +31,7 @@ from tasks.core.steps import InstallStep
 from tasks.prerequisites.upstream import check_upstream
 from tasks.reporting import StepLog, publish_reports, raise_unless_all_installed
 from tasks.rollout.delegating import CLUSTER_DEPLOYMENT, DelegatedInstallation
-from tasks.rollout.driver import roll_out, show_plan
+from tasks.rollout.driver import RolloutWork, roll_out, show_plan
 from tasks.rollout.installing import (
     WaveInstallation,
     certificates_by_wave,
@@ -91,7 +92,7 @@ def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of th
     Returns:
         With waves, Completed with how many clusters are in which state; without, nothing.
     """
-    refuse_what_does_not_fit(execution, rollout, certificate)
+    refuse_what_does_not_fit(execution, rollout)
     chosen = choose_clusters(clusters, fleet)
     names = [cluster.name for cluster in chosen]
     upstream = check_upstream(names, prerequisites)
@@ -104,11 +105,26 @@ def install_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of th
     if rollout.mode is RolloutMode.PLAN:
         previews = preview_rollout(plan.clusters, run.sources, deadlines.target)
         return Completed(name=PLANNED, message=summarize_previews(previews))
+    installation = WaveInstallation(
+        plan=plan,
+        certificates=certificates_by_wave(plan, run.sources, certificate),
+        before=run.checked_before,
+        after=run.after,
+        new_log=run.new_log,
+        reach_within=deadlines.target,
+    )
     if execution.mode is Execution.TASKS:
-        return _in_waves(run, plan, rollout.decision_deadline)
-    given = {"operator": operator, "olm": olm, "metrics_server": metrics_server, "deadlines": deadlines}
-    installation = DelegatedInstallation(plan, run, ClusterRuns(execution, CLUSTER_DEPLOYMENT), given)
-    return _in_runs_of_their_own(installation, plan, rollout.decision_deadline)
+        return _in_waves(installation, installation.work(), rollout.decision_deadline)
+    given: dict[str, BaseModel] = {
+        "operator": operator,
+        "olm": olm,
+        "certificate": certificate,
+        "metrics_server": metrics_server,
+        "deadlines": deadlines,
+    }
+    runs = ClusterRuns(execution, CLUSTER_DEPLOYMENT)
+    delegated = DelegatedInstallation(installation, run, runs, given)
+    return _in_waves(installation, delegated.work(), rollout.decision_deadline)
 
 
 def _one_after_another(run: InstallationSteps, names: Sequence[str]) -> None:
@@ -125,27 +141,11 @@ def _one_after_another(run: InstallationSteps, names: Sequence[str]) -> None:
     raise_unless_all_installed(reports)
 
 
-def _in_waves(run: InstallationSteps, plan: RolloutPlan, patience: timedelta) -> State[None]:
-    installation = WaveInstallation(
-        plan=plan,
-        certificates=certificates_by_wave(plan, run.sources, run.certificate),
-        before=run.checked_before,
-        after=run.after,
-        new_log=run.new_log,
-        reach_within=run.deadlines.target,
-    )
-    end = roll_out(plan, installation.work(), patience)
+def _in_waves(installation: WaveInstallation, work: RolloutWork, patience: timedelta) -> State[None]:
+    end = roll_out(installation.plan, work, patience)
     installation.keep_evidence()
     publish_reports(installation.reports())
-    return Completed(message=raise_unless_rolled_out(plan, end))
-
-
-def _in_runs_of_their_own(
-    installation: DelegatedInstallation, plan: RolloutPlan, patience: timedelta
-) -> State[None]:
-    end = roll_out(plan, installation.work(), patience)
-    publish_reports(installation.reports())
-    return Completed(message=raise_unless_rolled_out(plan, end))
+    return Completed(message=raise_unless_rolled_out(installation.plan, end))
 
 
 def _prepare(run: InstallationSteps, log: StepLog, wave: CertificateWave) -> KubernetesCluster | None:

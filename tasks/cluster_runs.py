@@ -50,18 +50,24 @@ class _Child:
     run: FlowRun
     asked_at: datetime
     given_up: GivenUp | None = None
+    given_up_at: datetime | None = None
 
     @property
     def view(self) -> RunView:
-        """What is to be judged."""
+        """What is to be judged. One that was given up is cancelled, so it takes no place any more."""
         state = self.run.state
         type_ = state.type.value if state else ""
-        return RunView(type_, self.asked_at, self.run.start_time, self.run.end_time)
+        ended_at: datetime | None = self.run.end_time
+        if self.given_up is not None:
+            type_ = "CANCELLING"
+            # That nobody began it was no movement of the queue; that it leaves its place is one.
+            ended_at = self.given_up_at if self.given_up is GivenUp.NOT_FINISHED else None
+        return RunView(type_, self.asked_at, self.run.start_time, ended_at)
 
     @property
     def over(self) -> bool:
         """Whether nobody has to wait for it any more."""
-        return self.given_up is not None or self.view.phase is RunPhase.ENDED
+        return self.view.phase is RunPhase.ENDED
 
 
 class ClusterRuns:
@@ -85,7 +91,7 @@ class ClusterRuns:
         self._lock = threading.Lock()
         self._looked_at = 0.0
 
-    def start(self, cluster: str, parameters: Mapping[str, Any]) -> UUID:
+    def start(self, cluster: str, parameters: Mapping[str, Any], part: str = "") -> UUID:
         """Start a flow run for a cluster, or find the one that runs already; returns its id.
 
         A caller that is started again begins at the top. A run that an earlier process of it started and that
@@ -94,10 +100,11 @@ class ClusterRuns:
         Args:
             cluster: The name of the cluster.
             parameters: Of the flow run, without secrets: they lie in the clear in Prefect's database.
+            part: Which part of the work on the cluster, where one caller has several done.
         """
         # Prefect numbers the runs of a flow run by a dictionary that no lock guards.
         with self._lock:
-            run = self._found_or_started(cluster, parameters)
+            run = self._found_or_started(cluster, parameters, part)
             self._children.setdefault(run.id, _Child(run, datetime.now(UTC)))
             return run.id
 
@@ -141,10 +148,10 @@ class ClusterRuns:
         )
         return run_error(attempted, cluster, facts, self._choice)
 
-    def _found_or_started(self, cluster: str, parameters: Mapping[str, Any]) -> FlowRun:
+    def _found_or_started(self, cluster: str, parameters: Mapping[str, Any], part: str) -> FlowRun:
         caller = str(_calling_run().id)
         attempt = 1
-        while found := _run_of(attempt_key(caller, cluster, attempt)):
+        while found := _run_of(attempt_key(caller, cluster, part, attempt)):
             if found.id in self._children or not _Child(found, datetime.now(UTC)).over:
                 get_run_logger().info("%s: flow run %s was started before", cluster, found.name)
                 return found
@@ -155,7 +162,7 @@ class ClusterRuns:
             flow_run_name=f"{self._name.partition('/')[0]}/{cluster}",
             timeout=0,
             as_subflow=True,
-            idempotency_key=attempt_key(caller, cluster, attempt),
+            idempotency_key=attempt_key(caller, cluster, part, attempt),
         )
         if not isinstance(started, FlowRun):
             raise TypeError("run_deployment was called in an event loop")
@@ -177,12 +184,12 @@ class ClusterRuns:
         self._looked_at = time.monotonic()
 
     def _give_up(self, client: SyncPrefectClient) -> None:
-        views = [child.view for child in self._children.values()]
+        views, now = [child.view for child in self._children.values()], datetime.now(UTC)
         for run, child in self._children.items():
-            reason = None if child.over else give_up(child.view, views, datetime.now(UTC), self._choice)
+            reason = None if child.over else give_up(child.view, views, now, self._choice)
             if reason is not None:
                 # Otherwise it would begin, or go on, after its caller has told how it ended.
-                child.given_up = reason
+                child.given_up, child.given_up_at = reason, now
                 with suppress(ObjectNotFound):
                     client.set_flow_run_state(run, Cancelling(message="Its caller waits no longer."))
 

@@ -72,6 +72,15 @@ class StepLog:
         """Note a version for the report."""
         self._versions[name] = version
 
+    def absorb(self, report: InstallReport) -> None:
+        """Go on after what was done on the cluster in another flow run, as if it had been recorded here."""
+        self._versions.update(report.versions)
+        self._steps += report.steps
+        self._findings = report.findings or self._findings
+        self._olm_health = report.olm_health or self._olm_health
+        self._next_step = report.next_step or self._next_step
+        self._notice = self._notice or report.notice
+
     def report(self) -> InstallReport:
         """The report of what was recorded so far."""
         return InstallReport(

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -135,19 +135,6 @@ class InstallReport:
             "steps": [_step_data(step) for step in self.steps],
             "versions": dict(self.versions),
         }
-
-
-def joined(first: InstallReport, second: InstallReport) -> InstallReport:
-    """One report of a cluster that was worked on in two places, one after the other."""
-    return replace(
-        second,
-        versions={**first.versions, **second.versions},
-        steps=(*first.steps, *second.steps),
-        findings=second.findings or first.findings,
-        olm_health=second.olm_health or first.olm_health,
-        notice=second.notice or first.notice,
-        next_step=second.next_step or first.next_step,
-    )
 
 
 def fleet_markdown(reports: Iterable[InstallReport]) -> str:

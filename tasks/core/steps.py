@@ -9,6 +9,7 @@ class InstallStep(Enum):
     PREREQUISITES = ("OCI prerequisites", ("R23", "R24", "R25", "R26", "R27", "R28"))
     FLOW_RUN = ("Cluster worked on in a flow run of its own", ())
     SOURCES = ("Manifests and bundle fetched", ("R2", "R5", "R6"))
+    PLAN = ("The same as the rollout's plan", ())
     BLOCK = ("Cluster block loaded", ())
     LOCK = ("Cluster held by this run alone", ())
     TARGET = ("Cluster reachable, pinned, permissions", ("R1",))

@@ -1,20 +1,26 @@
-"""An installation as the work of a rollout, each cluster in a flow run of its own."""
+"""An installation as the work of a rollout, each cluster in flow runs of its own.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+What concerns a certificate of your own stays here: request, gate, signing, publishing, proof and evidence.
+So no other run is told what was decided, and none needs the CA; it installs what comes before and after.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.cluster_runs import ClusterRuns
 from tasks.core.errors import FleetError
+from tasks.core.execution.phases import InstallationPhase
 from tasks.core.outcomes import StepOutcome
-from tasks.core.reports import InstallReport, joined
-from tasks.core.rollout.plans import RolloutPlan
-from tasks.core.rollout.states import ClusterProgress
+from tasks.core.reports import InstallReport
+from tasks.core.rollout.states import ClusterProgress, ClusterState
+from tasks.core.settings import CertificateMode
 from tasks.core.steps import InstallStep
 from tasks.reporting import StepLog
 from tasks.rollout.driver import RolloutWork
-from tasks.rollout.installing import standing
+from tasks.rollout.installing import WaveInstallation, standing
+from tasks.rollout.limits import at_risk
 from tasks.rollout.steps import InstallationSteps
 
 CLUSTER_DEPLOYMENT = "install-cluster/install-cluster"
@@ -33,58 +39,70 @@ class InstallationDocument(BaseModel):
 
 @dataclass(frozen=True)
 class DelegatedInstallation:
-    """Installs in waves, each cluster in a flow run of its own.
+    """Installs in waves, each cluster in flow runs of its own.
 
     The prerequisites were read by this run, once for all clusters, so it refuses clusters that lack some.
 
     Attributes:
-        plan: The plan; its certificates are OLM's, so no cluster waits for a decision.
+        local: What is done by this run itself; it has the logs, the gates and the evidence.
         steps: What is the same for every cluster.
         runs: The clusters' flow runs.
         given: Parameters of this run that each of them is given.
     """
 
-    plan: RolloutPlan
+    local: WaveInstallation
     steps: InstallationSteps
     runs: ClusterRuns
     given: Mapping[str, BaseModel]
-    _reports: dict[str, InstallReport] = field(default_factory=dict)
 
     def work(self) -> RolloutWork:
         """What the driver is given."""
-        return RolloutWork(self._install, self._install, lambda _: None)
+        return RolloutWork(self._prepare, self._finish, self.local.work().decide)
 
-    def reports(self) -> list[InstallReport]:
-        """The report of every cluster that was begun, in the order of the plan."""
-        return [self._reports[name] for name in self.plan.clusters if name in self._reports]
-
-    def _install(self, cluster: str) -> ClusterProgress:
-        log = self.steps.new_log(cluster)
-        document = self._in_its_run(cluster, log) if self.steps.has_prerequisites(log) else None
-        if document is None:
-            self._reports[cluster] = log.report()
+    def _prepare(self, cluster: str) -> ClusterProgress:
+        log = self.local.logs[cluster] = self.steps.new_log(cluster)
+        if not self.steps.has_prerequisites(log):
             return standing(log)
-        self._reports[cluster] = joined(log.report(), document.report)
-        return document.progress
+        if self.steps.certificate.mode is CertificateMode.OLM:
+            return self._in_its_run(log, InstallationPhase.ALL)
+        prepared = self._in_its_run(log, InstallationPhase.BEFORE_DECISION)
+        if prepared.state is not ClusterState.PREPARED:
+            return prepared
+        return self.local.visit(cluster, self.steps.request, more_to_do=True)
 
-    def _in_its_run(self, cluster: str, log: StepLog) -> InstallationDocument | None:
-        """What its flow run left; None when it left nothing: then the log has the error."""
+    def _finish(self, cluster: str) -> ClusterProgress:
+        log = self.local.logs[cluster]
+        stages: tuple[Callable[[], ClusterProgress], ...] = (
+            lambda: self.local.visit(cluster, self.steps.publish, more_to_do=True),
+            lambda: self._in_its_run(log, InstallationPhase.AFTER_DECISION),
+        )
+        with at_risk():
+            for stage in stages:
+                progress = stage()
+                if progress.state not in (ClusterState.PREPARED, ClusterState.SUCCEEDED):
+                    return progress
+            return self.local.visit(cluster, self.steps.prove)
+
+    def _in_its_run(self, log: StepLog, phase: InstallationPhase) -> ClusterProgress:
+        """What a flow run of the cluster made of it; its steps are in the log then."""
         left: list[InstallationDocument] = []
 
         def run_and_wait() -> StepOutcome:
-            run = self.runs.start(cluster, self._parameters(cluster))
+            run = self.runs.start(log.cluster, self._parameters(log.cluster, phase), phase.value)
             self.runs.wait([run])
             attempted = "install on the cluster in a flow run of its own"
-            left.append(self.runs.result(run, attempted, cluster, InstallationDocument))
-            return StepOutcome(detail=f"flow run {run}")
+            left.append(self.runs.result(run, attempted, log.cluster, InstallationDocument))
+            return StepOutcome(detail=f"flow run {run}, {phase.value}")
 
         try:
             log.record(InstallStep.FLOW_RUN, run_and_wait)
         except FleetError:
             # What was written meanwhile is in the cluster, and the next run finds it there.
-            return None
-        return left[0]
+            return standing(log)
+        log.absorb(left[0].report)
+        return left[0].progress
 
-    def _parameters(self, cluster: str) -> dict[str, object]:
+    def _parameters(self, cluster: str, phase: InstallationPhase) -> dict[str, object]:
         given = {name: group.model_dump(mode="json") for name, group in self.given.items()}
-        return {"cluster": cluster, **given, "subject_digest": self.plan.subject_digest}
+        digest = self.local.plan.subject_digest
+        return {"cluster": cluster, **given, "phase": phase.value, "subject_digest": digest}

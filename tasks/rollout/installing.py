@@ -67,10 +67,10 @@ class WaveInstallation:
     def _prepare(self, cluster: str) -> ClusterProgress:
         self.logs[cluster] = self.new_log(cluster)
         gated = self._certificates_of(cluster).choice.mode is CertificateMode.OWN
-        return self._visit(cluster, gated=gated, steps=self.before if gated else self._all)
+        return self.visit(cluster, self.before if gated else self._all, more_to_do=gated)
 
     def _finish(self, cluster: str) -> ClusterProgress:
-        return self._visit(cluster, gated=False, steps=self._risky)
+        return self.visit(cluster, self._risky)
 
     def _all(self, block: KubernetesCluster, log: StepLog, certificates: CertificateWave) -> None:
         self.before(block, log, certificates)
@@ -81,7 +81,14 @@ class WaveInstallation:
         with at_risk():
             self.after(block, log, certificates)
 
-    def _visit(self, cluster: str, *, gated: bool, steps: Steps) -> ClusterProgress:
+    def visit(self, cluster: str, steps: Steps, *, more_to_do: bool = False) -> ClusterProgress:
+        """Hold a cluster and carry steps out on it; what goes wrong is in its log.
+
+        Args:
+            cluster: Its name; its log is there.
+            steps: What is done.
+            more_to_do: Whether the cluster is only PREPARED afterwards, when every step was right.
+        """
         log = self.logs[cluster]
         with ExitStack() as stack:
             try:
@@ -93,7 +100,10 @@ class WaveInstallation:
             except FleetError:
                 # The log has the error, and the state says what it means for the rollout.
                 return standing(log)
-            if log.error is None and gated:
+            finally:
+                # The next visit holds it anew.
+                log.watch(lambda: None)
+            if log.error is None and more_to_do:
                 return ClusterProgress(ClusterState.PREPARED, datetime.now(UTC))
             return self._settled(log, mine)
 

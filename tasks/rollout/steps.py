@@ -17,7 +17,7 @@ from tasks.installation import (
 from tasks.prerequisites.upstream import Upstream
 from tasks.reporting import StepLog
 from tasks.sources import Sources
-from tasks.target import check_target
+from tasks.target import Target, check_target
 from tasks.verification import verify_operator
 
 
@@ -65,13 +65,20 @@ class InstallationSteps:
         Raises:
             FleetError: A step failed; the log has it.
         """
-        sources, deadlines = self.sources, self.deadlines
-        deadline = until(deadlines.target)
-        target = log.record(InstallStep.TARGET, check_target, cluster, sources.needs, deadline)
-        install_olm(cluster, sources, log, until(deadlines.olm))
-        prepare_namespace(cluster, sources, log)
+        target = self._target(cluster, log)
+        install_olm(cluster, self.sources, log, until(self.deadlines.olm))
+        prepare_namespace(cluster, self.sources, log)
         if wave.choice.mode is CertificateMode.OWN:
             log.record(InstallStep.CERTIFICATE_REQUEST, wave.request, cluster, target)
+
+    def request(self, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
+        """The request alone, where another flow run did the rest of what comes before the decision.
+
+        Raises:
+            FleetError: A step failed; the log has it.
+        """
+        target = self._target(cluster, log)
+        log.record(InstallStep.CERTIFICATE_REQUEST, wave.request, cluster, target)
 
     def after(self, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
         """Everything after the decision: certificate, operator, metrics server, verification.
@@ -79,14 +86,43 @@ class InstallationSteps:
         Raises:
             FleetError: A step failed; the log has it.
         """
-        sources, deadlines, own = self.sources, self.deadlines, wave.choice.mode is CertificateMode.OWN
-        wave.csvs[log.cluster] = sources.installation.csv
+        own = wave.choice.mode is CertificateMode.OWN
         if own:
-            deadline = until(wave.choice.publish_within)
-            log.record(InstallStep.CERTIFICATE, wave.carry_out, cluster, log.cluster, deadline)
+            self.publish(cluster, log, wave)
+        self.install(cluster, log)
+        if own:
+            self.prove(cluster, log, wave)
+
+    def publish(self, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
+        """The certificate, signed as decided and published.
+
+        Raises:
+            FleetError: The step failed; the log has it.
+        """
+        wave.csvs[log.cluster] = self.sources.installation.csv
+        deadline = until(wave.choice.publish_within)
+        log.record(InstallStep.CERTIFICATE, wave.carry_out, cluster, log.cluster, deadline)
+
+    def install(self, cluster: KubernetesCluster, log: StepLog) -> None:
+        """Operator, metrics server, verification.
+
+        Raises:
+            FleetError: A step failed; the log has it.
+        """
+        sources, deadlines = self.sources, self.deadlines
         install_operator(cluster, sources, log, until(deadlines.operator))
         install_metrics_server(cluster, sources, log, until(deadlines.metrics_server))
         deadline, namespace = until(deadlines.verification), sources.installation.namespace
         log.record(InstallStep.VERIFICATION, verify_operator, cluster, sources.profile, namespace, deadline)
-        if own:
-            log.record(InstallStep.PROOF, wave.prove, cluster, log.cluster)
+
+    def prove(self, cluster: KubernetesCluster, log: StepLog, wave: CertificateWave) -> None:
+        """What the API server does with the certificate.
+
+        Raises:
+            FleetError: The step failed; the log has it.
+        """
+        log.record(InstallStep.PROOF, wave.prove, cluster, log.cluster)
+
+    def _target(self, cluster: KubernetesCluster, log: StepLog) -> Target:
+        deadline = until(self.deadlines.target)
+        return log.record(InstallStep.TARGET, check_target, cluster, self.sources.needs, deadline)

@@ -9,6 +9,7 @@ import pytest
 @pytest.mark.parametrize(
     "module",
     [
+        "flows.install_cluster",
         "flows.install_fleet",
         "flows.check_prerequisites",
         "flows.create_prerequisites",

@@ -96,13 +96,14 @@ def test_a_caller_that_starts_again_finds_the_run_that_runs_and_replaces_the_one
         first = nowhere.runs().start("fra-1", {"cluster": "fra-1"})
         again = nowhere.runs().start("fra-1", {"cluster": "fra-1"})
         other = nowhere.runs().start("fra-2", {"cluster": "fra-2"})
+        part = nowhere.runs().start("fra-1", {"cluster": "fra-1"}, "another part")
         nowhere.report(first, Crashed())
-        return [first, again, other, nowhere.runs().start("fra-1", {"cluster": "fra-1"})]
+        return [first, again, other, part, nowhere.runs().start("fra-1", {"cluster": "fra-1"})]
 
-    first, again, other, new = in_a_flow(call)
+    first, again, other, part, new = in_a_flow(call)
 
     assert again == first
-    assert len({first, other, new}) == 3
+    assert len({first, other, part, new}) == 4
     assert nowhere.read(new).parameters == {"cluster": "fra-1"}
     assert nowhere.read(first).name == "cluster-work/fra-1"
     assert nowhere.read(first).parent_task_run_id is not None
@@ -133,6 +134,20 @@ def test_a_run_that_does_not_end_is_told_and_cancelled(nowhere: Nowhere) -> None
 
     assert "found Running for more than 0:00:01" in message
     assert nowhere.read(run).state_name == "Cancelling"
+
+
+def test_a_run_that_was_given_up_keeps_no_other_one_waiting(nowhere: Nowhere) -> None:
+    def call() -> list[str]:
+        runs = nowhere.runs(finish_within=timedelta(seconds=1), start_within=timedelta(seconds=1))
+        running, waiting = (runs.start(name, {"cluster": name}) for name in ("fra-1", "fra-2"))
+        nowhere.report(running, Running())
+        runs.wait([running, waiting])
+        return [told(runs, running), told(runs, waiting)]
+
+    running, waiting = in_a_flow(call)
+
+    assert "found Running for more than 0:00:01" in running
+    assert "no worker began it within 0:00:01" in waiting
 
 
 @pytest.mark.parametrize(

@@ -2,38 +2,40 @@
 
 from tasks.core.errors import InputError
 from tasks.core.execution.choice import Execution, ExecutionChoice
+from tasks.core.execution.phases import InstallationPhase
 from tasks.core.rollout.settings import RolloutChoice
 from tasks.core.settings import CertificateChoice, CertificateMode
 
+_ATTEMPTED = "work on clusters in flow runs of their own"
 
-def refuse_what_does_not_fit(
-    execution: ExecutionChoice, rollout: RolloutChoice, certificate: CertificateChoice
-) -> None:
-    """Refuse a choice that cannot be carried out, before anything is touched.
+
+def refuse_what_does_not_fit(execution: ExecutionChoice, rollout: RolloutChoice) -> None:
+    """Refuse runs of their own where clusters are taken one after another, before anything is touched.
 
     Raises:
         InputError: It names the fields.
     """
-    if execution.mode is Execution.TASKS:
-        return
-    if not rollout.waves:
-        raise _refusal(
-            "rollout.waves", "waves", "none", "Add a wave: without, clusters are taken one after another."
+    if execution.mode is Execution.DEPLOYMENT_RUNS and not rollout.waves:
+        raise InputError(
+            _ATTEMPTED,
+            f"rollout.waves with execution.mode {Execution.DEPLOYMENT_RUNS.value}",
+            "waves",
+            "none",
+            "Add a wave: without, clusters are taken one after another.",
         )
-    if certificate.mode is CertificateMode.OWN:
-        raise _refusal(
-            "certificate.mode",
+
+
+def refuse_a_certificate_without_its_gate(phase: InstallationPhase, certificate: CertificateChoice) -> None:
+    """Refuse a whole installation with a certificate of one's own in a cluster's run: it has no gate.
+
+    Raises:
+        InputError: It names the fields.
+    """
+    if phase is InstallationPhase.ALL and certificate.mode is CertificateMode.OWN:
+        raise InputError(
+            _ATTEMPTED,
+            f"certificate.mode with phase {phase.value}",
             CertificateMode.OLM.value,
             certificate.mode.value,
-            "Choose execution.mode TASKS; or install with OLM and run issue-webhook-certificate afterwards.",
+            "Run install-fleet: it has the gate, signs and publishes, and starts this flow for the rest.",
         )
-
-
-def _refusal(field: str, expected: str, found: str, next_step: str) -> InputError:
-    return InputError(
-        "work on clusters in flow runs of their own",
-        f"{field} with execution.mode {Execution.DEPLOYMENT_RUNS.value}",
-        expected,
-        found,
-        next_step,
-    )

@@ -85,12 +85,13 @@ def give_up(
     return GivenUp.NOT_STARTED if now - moved >= choice.start_within else None
 
 
-def attempt_key(caller: str, cluster: str, attempt: int) -> str:
+def attempt_key(caller: str, cluster: str, part: str, attempt: int) -> str:
     """Idempotency key of a flow run: two processes of one caller never start the same attempt twice.
 
     Args:
         caller: Id of the flow run that starts it.
         cluster: The name of the cluster.
+        part: Which part of the work on it; empty where there is only one.
         attempt: 1 for the first.
     """
-    return f"{caller}/{cluster}/{attempt}"
+    return f"{caller}/{cluster}/{part}/{attempt}"

@@ -4,7 +4,8 @@ import pytest
 
 from tasks.core.errors import InputError
 from tasks.core.execution.choice import Execution, ExecutionChoice
-from tasks.core.execution.fitting import refuse_what_does_not_fit
+from tasks.core.execution.fitting import refuse_a_certificate_without_its_gate, refuse_what_does_not_fit
+from tasks.core.execution.phases import InstallationPhase
 from tasks.core.rollout.settings import RolloutChoice, RolloutWave
 from tasks.core.settings import CertificateChoice, CertificateMode
 
@@ -13,24 +14,21 @@ WAVES = RolloutChoice(waves=[RolloutWave(name="all")])
 OWN = CertificateChoice(mode=CertificateMode.OWN, authority="ca")
 
 
-def test_tasks_do_everything() -> None:
-    refuse_what_does_not_fit(ExecutionChoice(), RolloutChoice(), OWN)
+def test_tasks_need_no_waves_and_runs_of_their_own_do() -> None:
+    refuse_what_does_not_fit(ExecutionChoice(), RolloutChoice())
+    refuse_what_does_not_fit(RUNS, WAVES)
 
-
-def test_runs_of_their_own_do_waves_with_olms_certificate() -> None:
-    refuse_what_does_not_fit(RUNS, WAVES, CertificateChoice())
-
-
-def test_without_waves_they_are_refused() -> None:
     with pytest.raises(
         InputError, match=r"rollout.waves with execution.mode DEPLOYMENT_RUNS\): expected waves; found none"
     ):
-        refuse_what_does_not_fit(RUNS, RolloutChoice(), CertificateChoice())
+        refuse_what_does_not_fit(RUNS, RolloutChoice())
 
 
-def test_with_a_certificate_of_your_own_they_are_refused() -> None:
-    """The gate is one for a wave; it would have to hand its decision to other runs."""
-    with pytest.raises(
-        InputError, match=r"certificate.mode with execution.mode DEPLOYMENT_RUNS\): expected OLM; found OWN"
-    ):
-        refuse_what_does_not_fit(RUNS, WAVES, OWN)
+def test_a_clusters_run_makes_no_certificate_of_your_own() -> None:
+    """It has no gate; what comes before and after the decision is no way around it."""
+    refuse_a_certificate_without_its_gate(InstallationPhase.ALL, CertificateChoice())
+    refuse_a_certificate_without_its_gate(InstallationPhase.BEFORE_DECISION, OWN)
+    refuse_a_certificate_without_its_gate(InstallationPhase.AFTER_DECISION, OWN)
+
+    with pytest.raises(InputError, match=r"certificate.mode with phase ALL\): expected OLM; found OWN"):
+        refuse_a_certificate_without_its_gate(InstallationPhase.ALL, OWN)

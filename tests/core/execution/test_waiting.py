@@ -102,5 +102,5 @@ def test_one_that_ended_is_not_given_up() -> None:
     assert give_up(run, [run], at(900), CHOICE) is None
 
 
-def test_every_caller_cluster_and_attempt_has_a_key_of_its_own() -> None:
-    assert attempt_key("run", "fra-1", 2) == "run/fra-1/2"
+def test_every_part_of_the_work_and_every_attempt_has_a_key_of_its_own() -> None:
+    assert attempt_key("run", "fra-1", "ALL", 2) == "run/fra-1/ALL/2"
