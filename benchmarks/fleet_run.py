@@ -11,10 +11,11 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
+from uuid import UUID
 
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
-from deployments.rehearsal.running import artifacts_of
 from flows.verify_fleet import verify_fleet
 from tasks.core.drift.results import ClusterVerification, FleetVerification
 from tasks.documents import read_document
@@ -57,17 +58,26 @@ def run(parameters: dict[str, object]) -> FleetRun:
     run_id = state.state_details.flow_run_id
     if run_id is None:
         raise LookupError("the run has no id")
-    with get_client(sync_client=True) as client:
-        text = artifacts_of(client, run_id)[f"{FLEET_KEY}-json"]
-    fleet = read_document(FleetVerification, text)
-    if fleet is None:
-        raise LookupError("the run wrote no results")
+    fleet = _results(run_id)
     counts = {one.state.value: fleet.count(one.state) for one in fleet.clusters}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     looks = tuple((one.seconds, one.reads) for one in fleet.clusters if _is_verified(one))
     missed = tuple(one.seconds for one in fleet.clusters if not _is_verified(one))
     alarms = [item.summary for one in fleet.clusters for item in one.items]
     return FleetRun(seconds, cpu, peak, counts, looks, missed, tuple(dict.fromkeys(alarms)))
+
+
+def _results(run_id: UUID) -> FleetVerification:
+    wanted = ArtifactFilter(
+        key=ArtifactFilterKey(any_=[f"{FLEET_KEY}-json"]),
+        flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]),
+    )
+    with get_client(sync_client=True) as client:
+        [artifact] = client.read_artifacts(artifact_filter=wanted)
+    fleet = read_document(FleetVerification, str(artifact.data))
+    if fleet is None:
+        raise LookupError("the run wrote no results")
+    return fleet
 
 
 def _is_verified(one: ClusterVerification) -> bool:

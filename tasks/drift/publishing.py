@@ -1,6 +1,8 @@
 """What a verification leaves in Prefect: pages for people, JSON for machines, memory for the next run."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
@@ -18,6 +20,7 @@ FLEET_KEY = "fleet-status"
 """Key of the artifact with the table of all clusters; `-json` after it for machines."""
 _CLUSTER_KEY = "drift-{}"
 _BATCH = 100
+_PARALLEL = 8
 
 
 class ClusterDocument(BaseModel):
@@ -82,27 +85,41 @@ def publish(
     """
     create_markdown_artifact(fleet_status(fleet, handed_on), key=FLEET_KEY, description=fleet.summary())
     create_markdown_artifact(fenced(fleet), key=f"{FLEET_KEY}-json", description="The same for machines")
-    for result, one in zip(fleet.clusters, verified, strict=True):
-        document = ClusterDocument(result=result, memory=one.memory)
-        if _is_worth_a_page(document, known.get(result.cluster)):
-            _publish_cluster(document, fleet)
+    documents = [
+        ClusterDocument(result=result, memory=one.memory)
+        for result, one in zip(fleet.clusters, verified, strict=True)
+    ]
+    with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+        pending = [
+            # Artifacts belong to the run that the context names.
+            pool.submit(
+                copy_context().run, _publish_cluster, document, known.get(document.result.cluster), fleet
+            )
+            for document in documents
+        ]
+    for one in pending:
+        one.result()
 
 
-def _publish_cluster(document: ClusterDocument, fleet: FleetVerification) -> None:
+def _publish_cluster(
+    document: ClusterDocument, before: ClusterDocument | None, fleet: FleetVerification
+) -> None:
     result = document.result
-    key = _CLUSTER_KEY.format(result.cluster)
-    text = f"{result.cluster}: {result.state}"
-    create_markdown_artifact(cluster_page(result, fleet.at), key=key, description=text)
-    create_markdown_artifact(
-        fenced(document), key=_document_key(result.cluster), description="The same for machines"
-    )
+    is_news = _is_worth_a_page(document, before)
+    if is_news:
+        key, text = _CLUSTER_KEY.format(result.cluster), f"{result.cluster}: {result.state}"
+        create_markdown_artifact(cluster_page(result, fleet.at), key=key, description=text)
+    if is_news or before is None or document.memory != before.memory:
+        create_markdown_artifact(
+            fenced(document), key=_document_key(result.cluster), description="The same for machines"
+        )
 
 
 def _is_worth_a_page(document: ClusterDocument, before: ClusterDocument | None) -> bool:
     """A cluster that was fine and is fine stands in the fleet's table alone, hour after hour."""
     if before is None or document.result.items or document.result.error:
         return True
-    return document.memory != before.memory or bool(before.result.error)
+    return document.memory.items != before.memory.items or bool(before.result.error)
 
 
 def _document_key(cluster: str) -> str:
