@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import FinishedRun, follow, submit
 from deployments.rehearsal.world import World
+from flows.verify_cluster import verify_cluster
 from flows.verify_fleet import verify_fleet
 from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.drift.results import FleetVerification, VerificationState
@@ -51,6 +53,28 @@ def run_here(world: World, **more: Any) -> Any:  # noqa: ANN401 - Prefect's stat
 
 def document(client: SyncPrefectClient, key: str) -> Manifest:
     return document_in(newest_artifact(client, f"{key}-json"))
+
+
+def test_a_cluster_whose_own_run_no_worker_takes_is_told_as_not_verified(
+    untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+) -> None:
+    """tests/flows/test_verify_fleet_runs.py has workers."""
+    prefect_server.create_work_pool(WorkPoolCreate(name="deserted", type="process"), overwrite=True)
+    look = prefect_server.create_flow(verify_cluster)
+    prefect_server.create_deployment(look, "deserted", work_pool_name="deserted")
+    deployment = "verify-cluster/deserted"
+
+    state = run_here(
+        untouched_world,
+        execution={"mode": "DEPLOYMENT_RUNS", "deployment": deployment, "start_within": "PT1S"},
+    )
+
+    [cluster] = document(prefect_server, "fleet-status")["clusters"]
+    assert (state.name, state.type.value) == ("NotVerified", "FAILED")
+    assert cluster["state"] == "UNVERIFIED"
+    assert f"{bench.name}: deployment {deployment}, flow run verify-cluster/{bench.name}" in cluster["error"]
+    assert "no worker began it within 0:00:01, so it was cancelled" in cluster["error"]
+    assert cluster["error"] in state.message
 
 
 @pytest.mark.long
