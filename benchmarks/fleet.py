@@ -22,7 +22,6 @@ import yaml
 from prefect import flow
 
 from benchmarks.fleet_baselines import bare_reads, floor, kubectl_loop
-from benchmarks.fleet_postgres import Postgres
 from benchmarks.fleet_report import DOCUMENT, Conditions, MeasuredRun, Results, write_document
 from benchmarks.fleet_run import FleetRun
 from benchmarks.fleet_world import (
@@ -37,6 +36,7 @@ from benchmarks.fleet_world import (
 )
 from deployments.rehearsal.accounts import FLEET_CONTEXT
 from deployments.rehearsal.control_plane import Part
+from deployments.rehearsal.postgres import Postgres
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.programs import GoModule, OlmVersion, ensure_programs
 from deployments.rehearsal.running import prefect_environment, save_blocks

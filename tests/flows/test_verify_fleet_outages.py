@@ -1,10 +1,12 @@
-"""A verification of a hundred clusters goes through the loss of its server and of its worker (R1-R22)."""
+"""A verification of a hundred clusters goes through the loss of database, server and worker (R1-R22)."""
 
 import json
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +16,12 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskR
 from prefect.states import AwaitingRetry, Crashed
 
 from blocks.kubernetes_cluster import KubernetesCluster
+from deployments.rehearsal.postgres import Postgres, find_postgres
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import FinishedRun, follow, prefect_environment, submit
 from tasks.core.drift.results import FleetVerification
+from tasks.core.errors import PrerequisiteError
 from tests.support.artifacts import document_in
 from tests.support.crashes import kill_worker_and_flow_runs
 from tests.support.installed import WorldReport, installed_world_in
@@ -64,9 +68,26 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, report: WorldReport) -> Iterator[Site]:
+def database() -> Iterator[Postgres | None]:
+    """PostgreSQL, as in production; without one on this machine it is SQLite."""
+    try:
+        find_postgres()
+    except PrerequisiteError:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="osok-fleet-postgres-") as folder:
+        # Its programs run as another account, which may not look into the folders of tests.
+        Path(folder).chmod(0o755)
+        with Postgres(Path(folder) / "server") as database:
+            yield database
+
+
+@pytest.fixture(scope="module")
+def site(
+    database: Postgres | None, tmp_path_factory: pytest.TempPathFactory, report: WorldReport
+) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("outages")
-    with PrefectServices(folder / "prefect") as services:
+    with PrefectServices(folder / "prefect", database.url if database else "") as services:
         services.start_server()
         with (
             prefect_environment(services) as client,
@@ -110,6 +131,19 @@ def test_a_run_goes_through_a_restart_of_the_server(site: Site) -> None:
     site.services.kill_server()
     time.sleep(OUTAGE)
     site.services.start_server()
+    ended = site.follow(run)
+
+    assert (ended.state, states_in(ended)) == ("NotVerified", {"FINE": REACHABLE, "UNREACHABLE": DARK})
+
+
+def test_a_run_goes_through_a_restart_of_postgresql(site: Site, database: Postgres | None) -> None:
+    if database is None:
+        pytest.skip("no PostgreSQL on this machine; Debian has it in the package postgresql")
+    run = site.begin()
+
+    database.stop()
+    time.sleep(OUTAGE)
+    database.start()
     ended = site.follow(run)
 
     assert (ended.state, states_in(ended)) == ("NotVerified", {"FINE": REACHABLE, "UNREACHABLE": DARK})

@@ -29,11 +29,11 @@ def find_postgres() -> Path:
     found = sorted(_INSTALLED.glob("*/bin/initdb"), key=lambda path: int(path.parents[1].name))
     if not found:
         raise PrerequisiteError(
-            "measure a fleet",
+            "start PostgreSQL",
             "PostgreSQL",
             f"its programs under {_INSTALLED}",
             "none",
-            "Install it, on Debian with `apt-get install postgresql`, or give --sqlite.",
+            "Install it, on Debian with `apt-get install postgresql`.",
         )
     return found[-1].parent
 
@@ -66,9 +66,17 @@ class Postgres:
         if os.geteuid() == 0:
             # PostgreSQL refuses to run as root.
             shutil.chown(self._folder, _ACCOUNT)
-        data = self._folder / "data"
-        self._run("initdb", "-D", str(data), "-A", "trust", "-E", "UTF8", "-U", self._user)
-        arguments = ("-D", str(data), "-h", _HOST, "-p", str(self._port), "-k", str(self._folder))
+        self._run("initdb", "-D", str(self._data), "-A", "trust", "-E", "UTF8", "-U", self._user)
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it on its data, and wait until it answers.
+
+        Raises:
+            ProgramError: It ended, or did not answer in time; the message holds its last log lines.
+        """
+        arguments = ("-D", str(self._data), "-h", _HOST, "-p", str(self._port), "-k", str(self._folder))
         command = self._command("postgres", *arguments, "-c", "max_connections=200")
         log = self._folder.parent / "postgres.log"
         process = self._group.start(Command("postgres", command, self._folder, log))
@@ -78,12 +86,19 @@ class Postgres:
             if time.monotonic() > deadline:
                 raise ProgramError("start PostgreSQL", expected="an answer", found=process.log_tail())
             time.sleep(0.1)
-        return self
+
+    def stop(self) -> None:
+        """End it at once, cutting every connection off, as its restart does; `start` brings it back."""
+        self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "immediate", "-w")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._group.stop()
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
 
     @property
     def _user(self) -> str:
