@@ -231,8 +231,12 @@ def _baselines(results: Results) -> str:
 
 def _processor(run: MeasuredRun) -> str:
     rows = [(name, f"{used:.1f}", f"{used / run.verified * 1000:.0f}") for name, used in run.cpu.items()]
-    return "## Where the processors' time goes (hourly run)\n\n" + table(
-        ("", "CPU, s", "per cluster, ms"), rows
+    cores = os.cpu_count() or 1
+    least = f"{sum(run.cpu.values()) / cores:.0f} s of {cores} cores that do nothing else"
+    return (
+        "## Where the processors' time goes (hourly run)\n\n"
+        + table(("", "CPU, s", "per cluster, ms"), rows)
+        + f"\nThe database aside; {least}.\n"
     )
 
 
@@ -241,7 +245,8 @@ def _notes(conditions: Conditions, results: Results) -> str:
     return (
         f"\n## Notes\n\n- Without the {conditions.unwell} unwell endpoints the run takes "
         f"{results.without.run.seconds:.1f} s instead of {results.hourly.run.seconds:.1f} s, and the p99 of "
-        f"a look is {abs(slower):.2f} s {'shorter' if slower > 0 else 'longer'}. An endpoint that hangs is "
+        f"a look is {abs(slower):.2f} s {'shorter' if slower > 0 else 'longer'}, at a load of "
+        f"{results.without.load:.1f} instead of {results.hourly.load:.1f}. An endpoint that hangs is "
         "given up after 10 s; it keeps one of 64 threads until then.\n" + _WHY
     )
 
