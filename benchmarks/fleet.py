@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,7 @@ def _cpu_of(pid: int) -> float:
 def main() -> int:
     """Measure and write the page; the exit code says whether anything could be measured."""
     chosen = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logging.getLogger("prefect").setLevel(logging.ERROR)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="osok-fleet-bench-") as scratch:
