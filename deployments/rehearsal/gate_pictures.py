@@ -57,8 +57,7 @@ def answer_in_the_form(ui: PrefectUi, run: UUID, answer: Answer, picture: Path |
     form.write(answer.approver, "Approver")
     if picture is not None:
         ui.picture(picture, _TALL)
-    with form.page.expect_response(lambda response: response.url.endswith("/resume")):
-        form.submit_button.click()
+    form.submit_answer()
     return offered
 
 

@@ -197,27 +197,37 @@ class RunForm:
     def submit(self) -> UUID:
         """Press Submit and open the page of the flow run that this made; returns its id.
 
-        A server that is too busy says so, and the form stays: Submit is pressed again.
-
         Raises:
-            ProgramError: It says the same every time.
+            ProgramError: The server refuses, or is too busy every time.
         """
-        answer = self._press_submit()
-        for _ in range(_ATTEMPTS):
-            if answer.ok:
-                break
-            self.page.wait_for_timeout(_PAUSE_MS)
-            answer = self._press_submit()
-        if not answer.ok:
-            raise ProgramError("submit the form", self.page.url, "HTTP 201", answer.text())
-        run = UUID(answer.json()["id"])
+        run = UUID(self._press_submit("/create_flow_run").json()["id"])
         address = urlsplit(self.page.url)
         self.page.goto(f"{address.scheme}://{address.netloc}/runs/flow-run/{run}")
         return run
 
-    def _press_submit(self) -> Response:
+    def submit_answer(self) -> None:
+        """Press Submit in the form of a suspended run, and see that the server takes the answer.
+
+        Raises:
+            ProgramError: The server refuses, or is too busy every time.
+        """
+        said = self._press_submit("/resume").json()
+        if said["status"] != "ACCEPT":
+            raise ProgramError("answer in the form", self.page.url, "ACCEPT", str(said))
+
+    def _press_submit(self, path: str) -> Response:
+        """A server that is too busy says so, and the form stays: Submit is pressed again."""
+        answer = self._press_once(path)
+        for _ in range(_ATTEMPTS):
+            if answer.ok:
+                return answer
+            self.page.wait_for_timeout(_PAUSE_MS)
+            answer = self._press_once(path)
+        raise ProgramError("submit the form", self.page.url, "HTTP 2xx", f"{answer.status} {answer.text()}")
+
+    def _press_once(self, path: str) -> Response:
         # The notice with the button View run is gone after a few seconds, too soon for a busy machine.
-        with self.page.expect_response(lambda response: "/create_flow_run" in response.url) as created:
+        with self.page.expect_response(lambda response: path in response.url) as created:
             self.submit_button.click()
         return created.value
 
