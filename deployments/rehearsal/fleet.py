@@ -1,18 +1,15 @@
 """What `make rehearsal` adds with several clusters: two waves with a gate, and drift that is put back."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from kubernetes import client as sdk
-from kubernetes import config
 from prefect.client.orchestration import SyncPrefectClient
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from deployments.rehearsal.deciding import follow_and_decide
+from deployments.rehearsal.mishaps import ROLE, VERBS, take_verbs_away
 from deployments.rehearsal.running import submit
 from deployments.rehearsal.world import RehearsalCluster, World
-from tasks.core.manifests import ObjectRef
 from tasks.core.reports import duration_text
 
 WAVES: dict[str, Any] = {
@@ -22,8 +19,6 @@ WAVES: dict[str, Any] = {
     ]
 }
 """The parameter `rollout` of install-fleet: the first cluster vouches for the others."""
-_ROLE = ObjectRef("rbac.authorization.k8s.io/v1", "ClusterRole", "aggregate-olm-view")
-_FIELD = "/rules/0/verbs"
 _COMMAND = (
     'kubectl --kubeconfig {kubeconfig} patch clusterrole {name} --type json --patch \'[{{"op": "replace", '
     '"path": "{field}", "value": ["get"]}}]\''
@@ -48,8 +43,8 @@ def drift_and_repair(client: SyncPrefectClient, world: World, report: Callable[[
     before = _verbs(cluster)
     kubeconfig = cluster.control_plane.kubeconfig
     report("\nSomebody takes verbs from a ClusterRole of OLM by hand:")
-    report(_COMMAND.format(kubeconfig=kubeconfig, name=_ROLE.name, field=_FIELD))
-    _patch_as_kubectl(kubeconfig)
+    report(_COMMAND.format(kubeconfig=kubeconfig, name=ROLE.name, field=VERBS))
+    take_verbs_away(kubeconfig, "kubectl-patch")
     changed = _verbs(cluster) != before
     parameters = {**world.parameters(), "repair": {"changed": "PROPOSE"}}
     run = submit(client, "verify-fleet/verify-fleet", parameters)
@@ -60,13 +55,6 @@ def drift_and_repair(client: SyncPrefectClient, world: World, report: Callable[[
     return changed and _verbs(cluster) == before
 
 
-def _patch_as_kubectl(kubeconfig: Path) -> None:
-    """What the printed command does, under the name that it has in managedFields."""
-    patch = [{"op": "replace", "path": _FIELD, "value": ["get"]}]
-    with config.new_client_from_config(str(kubeconfig)) as api:
-        sdk.RbacAuthorizationV1Api(api).patch_cluster_role(_ROLE.name, patch, field_manager="kubectl-patch")
-
-
 def _verbs(cluster: RehearsalCluster) -> list[str]:
-    role = cluster.control_plane.client().get(_ROLE) or {}
+    role = cluster.control_plane.client().get(ROLE) or {}
     return list(role["rules"][0]["verbs"])

@@ -1,4 +1,4 @@
-"""A Prefect server, a work pool and a worker of our own, on SQLite in the rehearsal's folder."""
+"""A Prefect server, a work pool and a worker of our own, their files in the rehearsal's folder."""
 
 import os
 import subprocess
@@ -56,7 +56,6 @@ class PrefectServices:
             "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
             "OSOK_FLEET_HOME": str(_PROJECT),
             "PYTHONPATH": str(_PROJECT),
-            **self._database,
         }
 
     @property
@@ -89,7 +88,7 @@ class PrefectServices:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         arguments = ("server", "start", "--host", "127.0.0.1", "--port", str(self.port))
-        self._server = self._start("prefect-server", arguments)
+        self._server = self._start("prefect-server", arguments, self._database)
         deadline = time.monotonic() + _SERVER_PATIENCE.total_seconds()
         while not self._answers():
             self._server.raise_if_ended()
@@ -105,9 +104,7 @@ class PrefectServices:
         Raises:
             ProgramError: No server was started.
         """
-        if self._server is None:
-            raise ProgramError("find the Prefect server", expected="start_server() before")
-        self._processes.stop_one(self._server, timedelta(0))
+        self._processes.stop_one(self.server, timedelta(0))
         self._server = None
 
     def start_worker(self, home: Path | None = None) -> None:

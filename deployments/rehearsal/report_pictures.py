@@ -1,20 +1,18 @@
 """Takes the picture of verify-fleet's report: real clusters, drift that somebody made, one that is dark."""
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from kubernetes import client as kubernetes_client
-from kubernetes import config
 from prefect.client.orchestration import SyncPrefectClient
 
 from blocks.kubernetes_cluster import KubernetesCluster
+from deployments.rehearsal.mishaps import dark_block_fields, take_verbs_away
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.prefect_ui import open_browser
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import follow, prefect_environment, save_blocks, submit
-from deployments.rehearsal.world import RehearsalCluster, World
+from deployments.rehearsal.world import World
 from tasks.core.errors import InstallError
 
 REPORT_PICTURES = ("fleet-report.png", "fleet-report-calendar.png")
@@ -22,7 +20,6 @@ REPORT_PICTURES = ("fleet-report.png", "fleet-report-calendar.png")
 
 _CLUSTERS = 2
 _FLEET = "example"
-_ROLE = "aggregate-olm-view"
 _WIDTH, _HEIGHT = 1180, 1000
 _VERIFY = "verify-fleet/verify-fleet"
 
@@ -58,9 +55,9 @@ def _report(client: SyncPrefectClient, world: World, folder: Path, say: Callable
         "publication": {"fleet": _FLEET, "report": str(folder)},
     }
     _run(client, _VERIFY, parameters, say)
-    _change_somebody_elses_way(world.clusters[1])
+    take_verbs_away(world.clusters[1].control_plane.kubeconfig, "kubectl-edit")
     _run(client, _VERIFY, parameters, say)
-    KubernetesCluster.model_validate(_dark()).save("dark", overwrite=True)
+    KubernetesCluster.model_validate(dark_block_fields()).save("dark", overwrite=True)
     for _ in range(2):
         _run(client, _VERIFY, parameters, say)
     return folder / f"osok-fleet-{_FLEET}.html"
@@ -72,32 +69,6 @@ def _run(
     finished = follow(client, submit(client, deployment, parameters), say)
     if finished.state not in ("Completed", "DriftFound", "NotVerified"):
         raise InstallError("take the picture of the report", deployment, "a run to its end", finished.message)
-
-
-def _change_somebody_elses_way(cluster: RehearsalCluster) -> None:
-    """A field of OLM's role, as a person would change it with kubectl edit."""
-    api = config.new_client_from_config(str(cluster.control_plane.kubeconfig))
-    try:
-        kubernetes_client.RbacAuthorizationV1Api(api).patch_cluster_role(
-            _ROLE,
-            [{"op": "replace", "path": "/rules/0/verbs", "value": ["get"]}],
-            field_manager="kubectl-edit",
-        )
-    finally:
-        api.close()
-
-
-def _dark() -> dict[str, object]:
-    """The block of a cluster whose API server is not there."""
-    kubeconfig = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "dark",
-        "contexts": [{"name": "dark", "context": {"cluster": "dark", "user": "dark"}}],
-        "clusters": [{"name": "dark", "cluster": {"server": "https://127.0.0.1:1"}}],
-        "users": [{"name": "dark", "user": {"token": "none"}}],
-    }
-    return {"source": "CONTENT", "context": "dark", "kubeconfig": json.dumps(kubeconfig)}
 
 
 def _open_and_take(report: Path, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """verify-fleet as a deployed run: states, artifacts, events, and what the next run remembers (R1–R22)."""
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 
 from blocks.kubernetes_cluster import KubernetesCluster
+from deployments.rehearsal.mishaps import dark_block_fields
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import FinishedRun, follow, submit
 from deployments.rehearsal.world import World
@@ -150,21 +150,7 @@ def test_an_ignored_field_is_no_drift_and_its_reason_is_shown(
 def test_a_cluster_out_of_reach_is_told_apart_and_ends_the_run_as_not_verified(
     untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
 ) -> None:
-    dark = {
-        "source": "CONTENT",
-        "context": "dark",
-        "kubeconfig": json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "dark",
-                "contexts": [{"name": "dark", "context": {"cluster": "dark", "user": "dark"}}],
-                "clusters": [{"name": "dark", "cluster": {"server": "https://127.0.0.1:1"}}],
-                "users": [{"name": "dark", "user": {"token": "none"}}],
-            }
-        ),
-    }
-    KubernetesCluster.model_validate(dark).save("dark", overwrite=True)
+    KubernetesCluster.model_validate(dark_block_fields()).save("dark", overwrite=True)
 
     try:
         state = run_here(untouched_world, clusters=[bench.name, "dark"])

@@ -1,6 +1,5 @@
 """A verification of a hundred clusters goes through the loss of database, server and worker (R1-R22)."""
 
-import json
 import tempfile
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskR
 from prefect.states import AwaitingRetry, Crashed
 
 from blocks.kubernetes_cluster import KubernetesCluster
+from deployments.rehearsal.mishaps import dark_block_fields
 from deployments.rehearsal.postgres import Postgres, find_postgres
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.programs import OlmVersion
@@ -101,23 +101,10 @@ def site(
                 KubernetesCluster.model_validate(fields).save(name)
             darks = [f"dark-{number}" for number in range(DARK)]
             for name in darks:
-                KubernetesCluster.model_validate(dark_fields()).save(name)
+                KubernetesCluster.model_validate(dark_block_fields()).save(name)
             choice = {"live_checks": "NONE", "confirm_after": "PT0.1S"}
             parameters = {**world.parameters(), "clusters": [*names, *darks], "choice": choice}
             yield Site(services, client, parameters)
-
-
-def dark_fields() -> dict[str, object]:
-    """A cluster at the discard port of this machine, where nobody listens."""
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "dark",
-        "contexts": [{"name": "dark", "context": {"cluster": "dark", "user": "dark"}}],
-        "clusters": [{"name": "dark", "cluster": {"server": "https://127.0.0.1:9"}}],
-        "users": [{"name": "dark", "user": {"token": "none"}}],
-    }
-    return {"source": "CONTENT", "context": "dark", "kubeconfig": json.dumps(config)}
 
 
 def states_in(ended: FinishedRun) -> Counter[str]:
