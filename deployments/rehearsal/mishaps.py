@@ -20,14 +20,14 @@ def take_verbs_away(kubeconfig: Path, field_manager: str) -> None:
         sdk.RbacAuthorizationV1Api(api).patch_cluster_role(ROLE.name, patch, field_manager=field_manager)
 
 
-def dark_block_fields() -> dict[str, object]:
-    """The fields of the block of a cluster whose API server is not there."""
+def dark_block_fields(server: str = "https://127.0.0.1:1") -> dict[str, object]:
+    """The fields of the block of a cluster whose API server is not there, or not one."""
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "dark",
         "contexts": [{"name": "dark", "context": {"cluster": "dark", "user": "dark"}}],
-        "clusters": [{"name": "dark", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "clusters": [{"name": "dark", "cluster": {"server": server}}],
         "users": [{"name": "dark", "user": {"token": "none"}}],
     }
     return {"source": "CONTENT", "context": "dark", "kubeconfig": json.dumps(kubeconfig)}
