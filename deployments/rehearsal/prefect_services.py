@@ -54,6 +54,8 @@ class PrefectServices:
             "PREFECT_CLI_PROMPT": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+            # As in production: so the server answers while its database is gone or busy.
+            "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
             "OSOK_FLEET_HOME": str(_PROJECT),
             "PYTHONPATH": str(_PROJECT),
         }
