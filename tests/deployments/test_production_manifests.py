@@ -280,7 +280,9 @@ def test_the_worker_polls_the_pool_that_the_deployments_name(objects: list[Manif
 
 
 def test_workers_and_flow_runs_ask_again_while_the_servers_database_is_gone(objects: list[Manifest]) -> None:
-    settings = next(each["data"] for each in objects if each["metadata"]["name"].startswith("prefect-worker-"))
+    settings = next(
+        each["data"] for each in objects if each["metadata"]["name"].startswith("prefect-worker-")
+    )
 
     for environment in (settings, TEMPLATE["variables"]["properties"]["env"]["default"]):
         assert environment["PREFECT_CLIENT_RETRY_EXTRA_CODES"] == "500"
