@@ -8,6 +8,8 @@ UV := $(TOOLS)/bin/uv
 RUN := $(UV) run --frozen --no-sync
 PYTEST = $(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export UV_PYTHON_DOWNLOADS := never
+# Where it is set, as in many images, each of the dozens of processes of a run would compile Prefect anew: 3 s each.
+export PYTHONDONTWRITEBYTECODE :=
 CLUSTERS ?= 1
 OLM ?= 0.46.0
 WORKERS ?= 2

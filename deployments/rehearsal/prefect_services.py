@@ -1,6 +1,7 @@
 """A Prefect server, a work pool and a worker of our own, their files in the rehearsal's folder."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.workers.process import ProcessWorker
 
 from deployments.rehearsal.ports import free_ports
+from deployments.rehearsal.prefect_database import DATABASE_FILE, empty_database
 from deployments.rehearsal.processes import Command, ProcessGroup, ProgramError, RunningProcess
+from deployments.rehearsal.programs import cache_folder
 
 WORK_POOL = "osok-fleet"
 _PROJECT = Path(__file__).parents[2]
@@ -89,6 +92,9 @@ class PrefectServices:
             ProgramError: It ended, or did not answer in time; the message holds its last log lines.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        database = self.folder / DATABASE_FILE
+        if not self._database and not database.exists():
+            shutil.copyfile(empty_database(cache_folder()), database)
         arguments = ("server", "start", "--host", "127.0.0.1", "--port", str(self.port))
         self._server = self._start("prefect-server", arguments, self._database)
         deadline = time.monotonic() + _SERVER_PATIENCE.total_seconds()

@@ -7,9 +7,11 @@ that is there already is not made again, and a chain that somebody changed meanw
 """
 
 import threading
+import time
 from datetime import UTC, datetime
 from uuid import UUID
 
+from httpx import HTTPError
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
@@ -17,6 +19,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
 from prefect.filesystems import WritableFileSystem
 from prefect.results import get_default_result_storage
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks.connections.storages import completed, find_storage
 from tasks.core.errors import InputError
@@ -40,6 +43,8 @@ HEAD_LABEL = "osok-fleet.io/evidence-head"
 
 _SHOWN_FACTS = 400
 _RECORDS = "evidence-records"
+_SOON = (0.05, 0.1, 0.2)
+"""Seconds until labels that the server did not take are sent again, before its client's own patience."""
 _COPY = "evidence-so-far"
 
 
@@ -204,8 +209,22 @@ def _path(run: UUID, position: int) -> str:
 
 
 def _keep_head(run: UUID, records: tuple[EvidenceRecord, ...]) -> None:
+    """Set the labels.
+
+    On SQLite the server refuses at once (503) what read before another wrote, and a task run that ends is
+    written at the same time as a rule: asking again soon saves the two seconds of Prefect's own client.
+    """
+    labels: dict[str, bool | int | float | str] = {COUNT_LABEL: len(records), HEAD_LABEL: head_of(records)}
     with get_client(sync_client=True) as client:
-        client.update_flow_run_labels(run, {COUNT_LABEL: len(records), HEAD_LABEL: head_of(records)})
+        for pause in _SOON:
+            try:
+                with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                    client.update_flow_run_labels(run, labels)
+            except HTTPError:
+                time.sleep(pause)
+            else:
+                return
+        client.update_flow_run_labels(run, labels)
 
 
 def _write(storage: WritableFileSystem, path: str, text: str) -> None:
