@@ -4,13 +4,13 @@ from typing import Annotated
 from uuid import UUID
 
 from prefect import flow, get_run_logger
-from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from pydantic import Field
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.expiry import UndecidedRequest, clear_undecided_request
 from tasks.connections import load_block
+from tasks.connections.prefect_api import prefect_api
 from tasks.core.errors import DecisionError, FleetError
 
 
@@ -42,7 +42,7 @@ def clear_requests(
 
 def _has_ended(run: UUID) -> bool:
     try:
-        with get_client(sync_client=True) as client:
+        with prefect_api() as client:
             state = client.read_flow_run(run).state
     except ObjectNotFound:
         return True

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
@@ -33,6 +33,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Cancelling
 from pydantic import BaseModel
 
+from tasks.connections.prefect_api import prefect_api
 from tasks.core.errors import InputError
 from tasks.core.execution.choice import ExecutionChoice
 from tasks.core.execution.failures import ClusterRunError, RunFacts, run_error
@@ -174,7 +175,7 @@ class ClusterRuns:
             return
         open_ones = [run for run, child in self._children.items() if not child.over]
         try:
-            with get_client(sync_client=True) as client:
+            with prefect_api() as client:
                 for seen in _read(client, open_ones):
                     self._children[seen.id].run = seen
                 self._give_up(client)
@@ -205,7 +206,7 @@ def _left(run: UUID, cluster: str, model: type[DocumentT]) -> DocumentT | None:
     wanted = ArtifactFilter(
         key=ArtifactFilterKey(any_=[_key(cluster)]), flow_run_id=ArtifactFilterFlowRunId(any_=[run])
     )
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
     return read_document(model, str(found[0].data)) if found else None
 
@@ -222,7 +223,7 @@ def _read(client: SyncPrefectClient, runs: list[UUID]) -> Iterator[FlowRun]:
 
 def _run_of(key: str) -> FlowRun | None:
     wanted = FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=[key]))
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         return next(iter(client.read_flow_runs(flow_run_filter=wanted, limit=1)), None)
 
 
@@ -238,7 +239,7 @@ def _checked_pool(name: str, flow: str) -> str:
     """The name of the work pool whose workers take the runs."""
     if name.partition("/")[0] != flow:
         raise _refusal(f"a deployment of the flow {flow}", name, f"Name it {flow}/…, or leave it empty.")
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         try:
             deployment = client.read_deployment_by_name(name)
         except ObjectNotFound:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import httpx
 import isodate
-from prefect.client.orchestration import get_client
 
 from deployments.automations.files import SHIPPED, Choices, read_files
 from deployments.automations.installing import Change, Installed, Mode, install
+from tasks.connections.prefect_api import prefect_api
 from tasks.core.errors import FleetError
 
 DONE, REFUSED = 0, 2
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     choices = Choices(chosen.notify, chosen.gate_waits, chosen.silent_for)
     mode = Mode.DRY_RUN if chosen.dry_run else Mode.APPLY
     try:
-        with get_client(sync_client=True) as client:
+        with prefect_api() as client:
             for each in install(client, read_files(chosen.folder), choices, mode):
                 _say(_line(each, mode), DONE)
     except FleetError as error:

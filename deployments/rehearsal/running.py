@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
@@ -29,6 +29,7 @@ from blocks.container_registry import ContainerRegistry
 from blocks.kubernetes_cluster import KubernetesCluster
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.world import World
+from tasks.connections.prefect_api import prefect_api
 
 AUTHORITY = "my-example-signer"
 """The block of the rehearsal's certificate authority."""
@@ -65,7 +66,7 @@ def prefect_environment(services: PrefectServices) -> Iterator[SyncPrefectClient
         PREFECT_LOCAL_STORAGE_PATH: str(services.folder / "storage"),
     }
     try:
-        with temporary_settings(settings), get_client(sync_client=True) as client:
+        with temporary_settings(settings), prefect_api() as client:
             yield client
     finally:
         for name, value in before.items():

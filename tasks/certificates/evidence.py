@@ -7,20 +7,17 @@ that is there already is not made again, and a chain that somebody changed meanw
 """
 
 import threading
-import time
 from datetime import UTC, datetime
 from uuid import UUID
 
-from httpx import HTTPError
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
 from prefect.filesystems import WritableFileSystem
 from prefect.results import get_default_result_storage
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from tasks.connections.prefect_api import prefect_api
 from tasks.connections.storages import completed, find_storage
 from tasks.core.errors import InputError
 from tasks.core.evidence import (
@@ -43,8 +40,6 @@ HEAD_LABEL = "osok-fleet.io/evidence-head"
 
 _SHOWN_FACTS = 400
 _RECORDS = "evidence-records"
-_SOON = (0.05, 0.1, 0.2)
-"""Seconds until labels that the server did not take are sent again, before its client's own patience."""
 _COPY = "evidence-so-far"
 
 
@@ -149,7 +144,7 @@ def open_evidence(location: str = "") -> EvidenceLog:
     if context is None or context.flow_run is None:
         raise InputError("keep evidence", found="no flow run", expected="to be called inside a flow run")
     storage, run = _storage(location, context), context.flow_run.id
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         labels = client.read_flow_run(run).labels
     count, head = int(labels.get(COUNT_LABEL, 0)), str(labels.get(HEAD_LABEL, START))
     try:
@@ -178,7 +173,7 @@ def _published_records(run: UUID) -> tuple[EvidenceRecord, ...]:
     wanted = ArtifactFilter(
         flow_run_id=ArtifactFilterFlowRunId(any_=[run]), key=ArtifactFilterKey(any_=[_RECORDS, _COPY])
     )
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
     text = str(found[0].data) if found else ""
     try:
@@ -209,22 +204,8 @@ def _path(run: UUID, position: int) -> str:
 
 
 def _keep_head(run: UUID, records: tuple[EvidenceRecord, ...]) -> None:
-    """Set the labels.
-
-    On SQLite the server refuses at once (503) what read before another wrote, and a task run that ends is
-    written at the same time as a rule: asking again soon saves the two seconds of Prefect's own client.
-    """
-    labels: dict[str, bool | int | float | str] = {COUNT_LABEL: len(records), HEAD_LABEL: head_of(records)}
-    with get_client(sync_client=True) as client:
-        for pause in _SOON:
-            try:
-                with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-                    client.update_flow_run_labels(run, labels)
-            except HTTPError:
-                time.sleep(pause)
-            else:
-                return
-        client.update_flow_run_labels(run, labels)
+    with prefect_api() as client:
+        client.update_flow_run_labels(run, {COUNT_LABEL: len(records), HEAD_LABEL: head_of(records)})
 
 
 def _write(storage: WritableFileSystem, path: str, text: str) -> None:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prefect import get_run_logger
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
@@ -22,6 +21,7 @@ from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.certificates.requests import request_ref
 from tasks.clients.cluster import ClusterClient
 from tasks.connections import open_cluster
+from tasks.connections.prefect_api import prefect_api
 from tasks.core.certificates.cluster_requests import RequestState, is_name_of, state_of
 from tasks.core.certificates.webhook_secrets import STAGING_SECRET, read_staging_secret
 from tasks.core.errors import CertificateError
@@ -77,7 +77,7 @@ def cleared_if_nobody_decides(requests: Sequence[UndecidedRequest], patience: ti
     scheduled = _schedule(flow_run, requests, datetime.now(UTC) + patience + _GRACE)
     yield
     if scheduled is not None:
-        with get_client(sync_client=True) as client:
+        with prefect_api() as client:
             client.delete_flow_run(scheduled)
 
 
@@ -85,7 +85,7 @@ def _schedule(flow_run: FlowRun, requests: Sequence[UndecidedRequest], at: datet
     uids = "-".join(sorted(request.uid for request in requests))
     parameters = {"asked_by": str(flow_run.id), "requests": [one.model_dump() for one in requests]}
     try:
-        with get_client(sync_client=True) as client:
+        with prefect_api() as client:
             deployment = client.read_deployment_by_name(CLEARING)
             return client.create_flow_run_from_deployment(
                 deployment.id,

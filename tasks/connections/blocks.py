@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import TypeVar
 
 from prefect.blocks.core import Block
-from prefect.client.orchestration import get_client
 from pydantic import ValidationError
 
+from tasks.connections.prefect_api import prefect_api
 from tasks.core.errors import InputError
 
 B = TypeVar("B", bound=Block)
@@ -52,7 +52,7 @@ def load_many(block_type: type[B], names: Iterable[str]) -> dict[str, B]:
     wanted = frozenset(names)
     if len(wanted) <= _FEW:
         return {}
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         slug = block_type.get_block_type_slug()
         documents = client.read_block_documents_by_type(slug, include_secrets=True)
     loaded = {}

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
 
 from blocks.kubernetes_cluster import KubernetesCluster
+from tasks.connections.prefect_api import prefect_api
 from tasks.core.errors import InputError
 from tasks.rollout.members import FleetChoice, choose_clusters
 
@@ -36,7 +36,7 @@ def every_cluster() -> list[str]:
     Raises:
         InputError: There is none.
     """
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         slug = KubernetesCluster.get_block_type_slug()
         blocks = client.read_block_documents_by_type(slug, include_secrets=False)
     names = sorted(block.name for block in blocks if block.name)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
@@ -17,6 +17,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.sorting import FlowRunSort
 
+from tasks.connections.prefect_api import prefect_api
 from tasks.core.drift.report.history import MOST_POINTS, WINDOW, Snapshot, evenly, snapshot_of
 from tasks.core.drift.results import FleetVerification
 from tasks.documents import read_document
@@ -37,7 +38,7 @@ def earlier_snapshots(before: datetime, deployment: UUID | None, flow_name: str)
         deployment: Whose runs; None: runs that belong to none.
         flow_name: The name of the flow.
     """
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         runs = evenly(_runs(client, before, deployment, flow_name), MOST_POINTS)
         batches = [runs[start : start + _BATCH] for start in range(0, len(runs), _BATCH)]
         documents = [document for batch in batches for document in _documents(client, batch)]

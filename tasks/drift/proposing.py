@@ -11,12 +11,12 @@ from enum import StrEnum
 from typing import ClassVar
 
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.input import RunInput
 from pydantic import Field
 
+from tasks.connections.prefect_api import prefect_api
 from tasks.core.drift.proposals import RepairProposal
 from tasks.core.drift.repair_reports import form_text, repair_page, summarize
 from tasks.core.drift.repairs import ClusterRepair
@@ -55,7 +55,7 @@ def asked_before() -> RepairProposal | None:
     wanted = ArtifactFilter(
         key=ArtifactFilterKey(any_=[_PROPOSAL_KEY]), flow_run_id=ArtifactFilterFlowRunId(any_=[present.id])
     )
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
     proposal = read_document(RepairProposal, str(found[0].data)) if found else None
     return proposal if proposal and proposal.run_count == run_count() else None

@@ -13,7 +13,6 @@ from uuid import UUID
 from prefect import Task, task
 from prefect.blocks.system import Secret
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 from prometheus_client import write_to_textfile
@@ -21,6 +20,7 @@ from pydantic import SecretStr
 
 from tasks.clients.pushgateway import Pushgateway, authorization_of, push_metrics
 from tasks.connections import load_block
+from tasks.connections.prefect_api import prefect_api
 from tasks.connections.storages import find_storage, write_file
 from tasks.core.drift.metrics import registry_of
 from tasks.core.drift.publication import PublicationChoice, fleet_name
@@ -179,7 +179,7 @@ def _this_run(chosen: str) -> FleetRun:
     run, flow = context.flow_run, context.flow.name
     if run.deployment_id is None:
         return FleetRun(fleet_name(chosen, ""), flow)
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         deployment = client.read_deployment(run.deployment_id)
     whole = run.auto_scheduled or chosen_clusters(run.parameters) == chosen_clusters(deployment.parameters)
     return FleetRun(fleet_name(chosen, deployment.name), flow, deployment.id, whole)

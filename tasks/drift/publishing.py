@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from pydantic import BaseModel, Field
 
+from tasks.connections.prefect_api import prefect_api
 from tasks.core.drift.items import DATA
 from tasks.core.drift.memory import ClusterMemory
 from tasks.core.drift.reports import cluster_page, fleet_status
@@ -39,7 +39,7 @@ def read_memories(clusters: Sequence[str]) -> dict[str, ClusterDocument]:
     One that cannot be read counts as none: drift is then reported as new, which is better than not at all.
     """
     found: dict[str, ClusterDocument] = {}
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         for names in _batches(clusters):
             keys = {_document_key(name): name for name in names}
             wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=list(keys)))
@@ -54,7 +54,7 @@ def with_last_time(
     results: Iterable[ClusterVerification], known: dict[str, ClusterDocument]
 ) -> tuple[ClusterVerification, ...]:
     """Results that tell of clusters that could not be verified when they last were."""
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[f"{FLEET_KEY}-json"]))
         last = [
             document

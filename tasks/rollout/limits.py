@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
+
+from tasks.connections.prefect_api import prefect_api
 
 AT_RISK = "osok-fleet-at-risk"
 """The global concurrency limit of Prefect that a person makes to have one: `prefect gcl create`."""
@@ -28,7 +29,7 @@ def at_risk() -> Iterator[None]:
 
 def _is_limited() -> bool:
     # Asking for a limit that does not exist would log a warning for every cluster.
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         try:
             client.read_global_concurrency_limit_by_name(AT_RISK)
         except ObjectNotFound:

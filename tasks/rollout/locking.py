@@ -6,13 +6,13 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.clients.cluster import ClusterClient
 from tasks.clients.polling import deadline_after, wait_for
 from tasks.connections import open_cluster
+from tasks.connections.prefect_api import prefect_api
 from tasks.core.errors import (
     ClusterConflictError,
     ClusterError,
@@ -118,7 +118,7 @@ def caller_name() -> str:
     caller = flow_run.get_parent_flow_run_id()
     if not caller:
         return holder_name()
-    with get_client(sync_client=True) as client:
+    with prefect_api() as client:
         return f"{client.read_flow_run(UUID(caller)).name} ({caller})"
 
 
