@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from typing_extensions import override
 
 from tasks.connections.prefect_api import prefect_api
 
@@ -28,6 +29,7 @@ class BusyServer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"{}" if busy else b'"hello"')
 
+    @override
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
