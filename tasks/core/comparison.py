@@ -37,6 +37,9 @@ def differences(desired: Mapping[str, Any], live: Mapping[str, Any]) -> tuple[Di
 
 
 def _compare(desired: Any, live: Any, pointer: str) -> Iterator[Difference]:  # noqa: ANN401 - JSON data
+    # Most of what is compared is equal, and Python finds that out many times faster than this function.
+    if desired == live:
+        return
     # null asks for nothing: generators write it where a field has no value (`creationTimestamp: null`).
     if desired is None or (_is_absent(desired) and _is_absent(live)):
         return
@@ -46,7 +49,7 @@ def _compare(desired: Any, live: Any, pointer: str) -> Iterator[Difference]:  # 
                 yield from _compare(value, live.get(key), f"{pointer}/{pointer_segment(key)}")
     elif isinstance(desired, list) and isinstance(live, list):
         yield from _compare_lists(desired, live, pointer)
-    elif desired != live:
+    else:
         yield Difference(pointer, desired, live)
 
 

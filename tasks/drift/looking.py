@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
+from prefect.utilities.annotations import quote
 from pydantic import BaseModel, Field
 
 from blocks.kubernetes_cluster import KubernetesCluster
@@ -20,6 +22,7 @@ from tasks.drift.verifying import Verified, checked, not_verified, verify_cluste
 
 CLUSTER_DEPLOYMENT = "verify-cluster/verify-cluster"
 """The project's own deployment of the flow that looks at one cluster."""
+T = TypeVar("T")
 _ATTEMPTED = "look at the cluster in a flow run of its own"
 
 
@@ -65,8 +68,9 @@ class Looker:
         """
         if self.execution.mode is Execution.TASKS:
             blocks = load_many(KubernetesCluster, names)
+            what, choice = _quoted(expected), _quoted(self.choice)
             pending = [
-                verify_cluster.submit(name, expected, self.choice, memories[name], blocks.get(name))
+                verify_cluster.submit(name, what, choice, _quoted(memories[name]), _quoted(blocks.get(name)))
                 for name in names
             ]
             # A fault of one verification is a result of its own: the others' results are not lost with it.
@@ -91,3 +95,8 @@ class Looker:
             "choice": self.choice,
         }
         return {"cluster": cluster, **{name: one.model_dump(mode="json") for name, one in groups.items()}}
+
+
+def _quoted(value: T) -> T:
+    """A parameter of a task, which gets the value itself: Prefect looks for no futures in its manifests."""
+    return cast("T", quote(value))

