@@ -18,10 +18,14 @@ from tasks.core.drift.results import VerificationState
 from tasks.core.execution.choice import Execution, ExecutionChoice
 from tasks.core.execution.failures import ClusterRunError
 from tasks.core.settings import MetricsServerChoice, OlmRelease, OperatorChoice
+from tasks.drift.batches import Look, look_in_batches
 from tasks.drift.verifying import Verified, checked, not_verified, verify_cluster
 
 CLUSTER_DEPLOYMENT = "verify-cluster/verify-cluster"
 """The project's own deployment of the flow that looks at one cluster."""
+_SMALL_FLEET = 100
+"""So many clusters have a task run each. A thousand of those every hour cost Prefect's server as much as the
+verification itself (docs/benchmarks-fleet.md)."""
 T = TypeVar("T")
 _ATTEMPTED = "look at the cluster in a flow run of its own"
 
@@ -67,15 +71,7 @@ class Looker:
             InputError: The deployment for the clusters' own runs cannot do it.
         """
         if self.execution.mode is Execution.TASKS:
-            blocks = load_many(KubernetesCluster, names)
-            what, choice = _quoted(expected), _quoted(self.choice)
-            pending = [
-                verify_cluster.submit(name, what, choice, _quoted(memories[name]), _quoted(blocks.get(name)))
-                for name in names
-            ]
-            # A fault of one verification is a result of its own: the others' results are not lost with it.
-            results = [future.result(raise_on_failure=False) for future in pending]
-            return [checked(name, one, memories[name]) for name, one in zip(names, results, strict=True)]
+            return self._in_tasks(names, expected, memories)
         runs = ClusterRuns(self.execution, CLUSTER_DEPLOYMENT)
         started = [(name, runs.start(name, self._parameters(name))) for name in names]
         runs.wait([run for _, run in started])
@@ -86,6 +82,23 @@ class Looker:
             except ClusterRunError as error:
                 looked.append(not_verified(name, VerificationState.UNVERIFIED, error, memories[name]))
         return looked
+
+    def _in_tasks(
+        self, names: Sequence[str], expected: Expectation, memories: Mapping[str, ClusterMemory]
+    ) -> list[Verified]:
+        """In tasks of this run: one for each cluster, or for each batch of a large fleet."""
+        blocks = load_many(KubernetesCluster, names)
+        what, choice = _quoted(expected), _quoted(self.choice)
+        if len(names) > _SMALL_FLEET:
+            looks = [Look(name, expected, self.choice, memories[name], blocks.get(name)) for name in names]
+            return look_in_batches(looks)
+        pending = [
+            verify_cluster.submit(name, what, choice, _quoted(memories[name]), _quoted(blocks.get(name)))
+            for name in names
+        ]
+        # A fault of one verification is a result of its own: the others' results are not lost with it.
+        results = [future.result(raise_on_failure=False) for future in pending]
+        return [checked(name, one, memories[name]) for name, one in zip(names, results, strict=True)]
 
     def _parameters(self, cluster: str) -> dict[str, object]:
         groups: dict[str, BaseModel] = {

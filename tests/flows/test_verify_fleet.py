@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from blocks.kubernetes_cluster import KubernetesCluster
 from deployments.rehearsal.mishaps import dark_block_fields
@@ -75,6 +76,34 @@ def test_a_cluster_whose_own_run_no_worker_takes_is_told_as_not_verified(
     assert f"{bench.name}: deployment {deployment}, flow run verify-cluster/{bench.name}" in cluster["error"]
     assert "no worker began it within 0:00:01, so it was cancelled" in cluster["error"]
     assert cluster["error"] in state.message
+
+
+def test_a_large_fleet_has_a_task_run_for_fifty_clusters_and_a_result_for_each(
+    untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
+) -> None:
+    darks = [f"large-{number:03}" for number in range(100)]
+    for name in darks:
+        KubernetesCluster.model_validate(dark_block_fields()).save(name, overwrite=True)
+
+    state = run_here(untouched_world, clusters=[*darks[:60], bench.name, *darks[60:]])
+
+    fleet = FleetVerification.model_validate(document(prefect_server, "fleet-status"))
+    assert (state.name, len(fleet.clusters)) == ("NotVerified", 101)
+    found = {one.cluster: one.state for one in fleet.clusters}
+    assert found.pop(bench.name) is VerificationState.FINE
+    assert set(found) == set(darks)
+    assert set(found.values()) == {VerificationState.UNREACHABLE}
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    tasks = wait_for(
+        lambda: prefect_server.read_task_runs(flow_run_filter=wanted),
+        lambda found: sum(one.name.startswith("verify-cluster") for one in found) >= 3,
+        deadline_after(timedelta(minutes=1)),
+    )
+    assert sorted(one.name for one in tasks if one.name.startswith("verify-cluster")) == [
+        "verify-clusters/large-000 to large-049",
+        "verify-clusters/large-050 to large-098",
+        "verify-clusters/large-099 to large-099",
+    ]
 
 
 @pytest.mark.long
