@@ -15,6 +15,7 @@ from tasks.connections.fleets import known_names, save_fleet
 from tasks.core.errors import TenancyError
 from tasks.core.fleet_choices import DiscoveryMode, DiscoveryScope
 from tasks.core.fleets import Discovery, choose_members, render_discovery
+from tasks.core.markdown import counted
 from tasks.prerequisites.discovery import find_clusters
 
 FleetName = Annotated[
@@ -71,7 +72,7 @@ def discover_fleet(
     create_markdown_artifact(
         render_discovery(fleet, discovery, saved),
         key=f"fleet-{fleet}",
-        description=f"{len(discovery.members)} clusters",
+        description=counted(len(discovery.members), "cluster"),
     )
     return discovery
 

@@ -13,6 +13,7 @@ from tasks.connections import Account, open_cluster
 from tasks.core.comparison import differences
 from tasks.core.errors import ClusterConflictError, PrerequisiteError, StalledError
 from tasks.core.manifests import Manifest, ref_of
+from tasks.core.markdown import counted
 from tasks.core.olm_health import (
     OLM_MADE_OBJECTS,
     HealthState,
@@ -83,7 +84,9 @@ def apply_olm_objects(
     client = open_cluster(cluster, Account.BOOTSTRAP)
     if scope.takes_back:
         changes = converge_within(client, release.objects, scope)
-        return StepOutcome(written(changes), f"{len(changes)} objects of OLM {release.version} put back")
+        return StepOutcome(
+            written(changes), f"{counted(len(changes), 'object')} of OLM {release.version} put back"
+        )
     objects = list(release.objects)
     if _installed_version(client) not in ("", release.version):
         other_version = VersionChange.UPGRADE

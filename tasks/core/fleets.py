@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from tasks.core.label_selectors import LabelSelector
-from tasks.core.markdown import bullets, escaped, table
+from tasks.core.markdown import bullets, counted, escaped, table
 
 ACTIVE = "ACTIVE"
 REGION_LABEL = "region"
@@ -132,7 +132,10 @@ def choose_members(
 
 def render_discovery(fleet: str, discovery: Discovery, saved: str) -> str:
     """The artifact: members, clusters set aside, and what could not be read."""
-    parts = [f"# Fleet {escaped(fleet)}: {len(discovery.members)} clusters\n", f"{escaped(saved)}\n"]
+    parts = [
+        f"# Fleet {escaped(fleet)}: {counted(len(discovery.members), 'cluster')}\n",
+        f"{escaped(saved)}\n",
+    ]
     if discovery.unread:
         parts += ["**Not read, so that clusters may be missing:**\n", bullets(discovery.unread)]
     headers = ("Name", "Region", "Compartment", "Kubernetes", "Endpoints", "Labels", "OCID")

@@ -20,6 +20,11 @@ def escaped(text: str) -> str:
     return re.sub(r"\s*\n\s*", "<br>", safe)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, `1 cluster` or `2 clusters`; for nouns whose plural ends in s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; every cell is escaped."""
     lines = [_row(headers), _row(["---"] * len(headers), escape=False), *(_row(row) for row in rows)]

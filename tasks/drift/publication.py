@@ -28,6 +28,7 @@ from tasks.core.drift.report.history import drift_over_time, snapshot_of
 from tasks.core.drift.report.page import Plots, ReportContent, render_report
 from tasks.core.drift.results import FleetVerification
 from tasks.core.errors import FleetError, PublicationError
+from tasks.core.markdown import counted
 from tasks.drift.history import earlier_snapshots
 from tasks.steps import is_retryable
 
@@ -89,7 +90,7 @@ def push_fleet_metrics(fleet: FleetVerification, choice: PublicationChoice, run:
     """Push them, in place of all that this fleet pushed before; returns a line about it."""
     login = _authorization(choice.pushgateway_login) if choice.pushgateway_login else None
     push_metrics(Pushgateway(choice.pushgateway, login), run.fleet, registry_of(run.fleet, fleet))
-    return f"Metrics of {len(fleet.clusters)} clusters: pushed to {choice.pushgateway}"
+    return f"Metrics of {counted(len(fleet.clusters), 'cluster')}: pushed to {choice.pushgateway}"
 
 
 @task(name="write-metrics", cache_policy=NO_CACHE, persist_result=False)
@@ -100,7 +101,7 @@ def write_fleet_metrics(fleet: FleetVerification, choice: PublicationChoice, run
         write_to_textfile(str(path), registry_of(run.fleet, fleet))
     except OSError as error:
         raise _unwritable("write the metrics", str(path), error) from None
-    return f"Metrics of {len(fleet.clusters)} clusters: written to {path} on the worker"
+    return f"Metrics of {counted(len(fleet.clusters), 'cluster')}: written to {path} on the worker"
 
 
 @task(name="write-report", cache_policy=NO_CACHE, persist_result=False)

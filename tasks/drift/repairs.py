@@ -9,6 +9,7 @@ from prefect.logging import get_run_logger
 
 from tasks.core.drift.proposals import RepairProposal, propose
 from tasks.core.drift.repairs import ClusterRepair, Identity, RepairEntry, RepairVerdict, choose
+from tasks.core.markdown import counted
 from tasks.drift.proposing import RepairDecisionKind, ask_to_repair, asked_before, keep, show
 from tasks.drift.repairing import RepairOrder, repair_cluster
 from tasks.drift.verifying import Verified
@@ -48,7 +49,9 @@ def repair_drift(verified: Sequence[Verified], order: RepairOrder, tell: Tell) -
 
 def _ask(done: Sequence[Verified], proposal: RepairProposal, tell: Tell) -> list[Verified]:
     tell(done)
-    _show(done, f"# May {len(proposal.repairs)} items be repaired?\n\nBound to `{proposal.digest}`.")
+    _show(
+        done, f"# May {counted(len(proposal.repairs), 'item')} be repaired?\n\nBound to `{proposal.digest}`."
+    )
     keep(proposal)
     return [replace(one, news=(), resolved=(), repaired=()) for one in done]
 

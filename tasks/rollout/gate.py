@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.input import RunInput
 from pydantic import Field
 
+from tasks.core.markdown import counted
 from tasks.core.rollout.plans import PlannedWave, named
 from tasks.gates import Approver, Reason, Waiting, run_count, wait_for_answer
 
@@ -57,7 +58,8 @@ def ask_to_begin(wave: PlannedWave, digest: str, shown: str, patience: timedelta
     )
     # Prefect's form shows no tables, so it says in a few lines what the artifact has in full.
     form = (
-        f"May wave **{wave.name}** begin with {len(wave.clusters)} clusters: {named(wave.clusters)}?\n\n"
+        f"May wave **{wave.name}** begin with {counted(len(wave.clusters), 'cluster')}: "
+        f"{named(wave.clusters)}?\n\n"
         "The plan, and how the waves before went, are in this run's artifact **rollout-approval**. The "
         f"decision is bound to `{digest[:_SHORT]}…`\n"
     )

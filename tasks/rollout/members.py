@@ -9,6 +9,7 @@ from blocks.kubernetes_cluster import KubernetesCluster
 from tasks.connections.blocks import find_block, load_block
 from tasks.core.errors import InputError
 from tasks.core.label_selectors import parse_selector
+from tasks.core.markdown import counted
 from tasks.core.rollout.plans import FleetCluster
 from tasks.core.rollout.windows import checked_selector
 
@@ -43,7 +44,9 @@ def choose_clusters(names: Sequence[str], fleet: FleetChoice) -> list[FleetClust
     """
     if bool(names) is bool(fleet.name):
         raise _refusal(
-            "clusters or a fleet", f"{len(names)} clusters and fleet {fleet.name!r}", "Give one of the two."
+            "clusters or a fleet",
+            f"{counted(len(names), 'cluster')} and fleet {fleet.name!r}",
+            "Give one of the two.",
         )
     members = _members(load_block(ClusterFleet, fleet.name)) if fleet.name else _named(names)
     selector = parse_selector(fleet.selector)

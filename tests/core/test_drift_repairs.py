@@ -255,7 +255,7 @@ def test_steps_run_in_the_order_of_an_installation() -> None:
 def test_the_plan_shows_owner_step_and_reason_of_every_item() -> None:
     entries = planned(item(), item("/status/phase"), choice=ASKING)
 
-    page = repair_page({"fra-1": ClusterRepair(entries=entries)}, "# May 1 items be repaired?")
+    page = repair_page({"fra-1": ClusterRepair(entries=entries)}, "# May 1 item be repaired?")
 
     assert "**1 IMPOSSIBLE, 1 PROPOSED**" in page
     assert "| CHANGED ClusterRole aggregate-olm-view | /rules/0/verbs | a | b | mallory | OLM: " in page
@@ -269,6 +269,6 @@ def test_the_form_stays_short_and_names_the_digest() -> None:
 
     text = form_text(proposal)
 
-    assert "Repair **12** items on 1 clusters?" in text
+    assert "Repair **12 items** on 1 cluster?" in text
     assert "… and 2 more" in text
     assert proposal.digest in text

@@ -125,7 +125,7 @@ def test_the_artifact_shows_members_those_set_aside_and_what_is_missing() -> Non
 
     text = render_discovery("mesh", choose_members(found, ALL, {}, ["zrh is down"]), "Nothing was saved.")
 
-    assert "# Fleet mesh: 1 clusters" in text
+    assert "# Fleet mesh: 1 cluster" in text
     assert "- zrh is down" in text
     assert "| a | eu-frankfurt-1 | platform:mesh |  | public |" in text
     assert "| b | eu-frankfurt-1 | FAILED |" in text

@@ -160,7 +160,7 @@ def test_a_plan_shows_what_every_cluster_would_get_and_writes_nothing(
     )
     assert "# Rollout to 3 clusters in 2 waves" in plan
     assert "oci-service-operator.v1.1.9 in oci-service-operator-system, OLM 0.46.0" in plan
-    assert "### 1 cluster: 1 steps would be refused\n\nwaves-gone" in preview
+    assert "### 1 cluster: 1 step would be refused\n\nwaves-gone" in preview
     assert changed in preview
     assert "to be installed by OLM\n\nwaves-rest" in preview
     assert "CREATED 1 Subscription: oci-service-operator-system/oci-service-operator" in preview

@@ -58,7 +58,7 @@ def test_names_need_no_block_yet(prefect_server: SyncPrefectClient) -> None:
 
 
 def test_names_beside_a_fleet_and_a_fleet_that_is_not_there_are_refused(fleet: str) -> None:
-    with pytest.raises(InputError, match="1 clusters and fleet 'to-verify'"):
+    with pytest.raises(InputError, match="1 cluster and fleet 'to-verify'"):
         chosen(["verify-one"], FleetChoice(name=fleet))
     with pytest.raises(InputError, match="load the block 'nobody'"):
         chosen([], FleetChoice(name="nobody"))

@@ -66,7 +66,7 @@ def test_metrics_are_pushed_with_the_login_of_a_secret_block(httpserver: HTTPSer
 
     lines = handed_on(fleet(verified("a")), choice)
 
-    assert lines == (f"Metrics of 1 clusters: pushed to {gateway.url}",)
+    assert lines == (f"Metrics of 1 cluster: pushed to {gateway.url}",)
     assert gateway.series("osok_verification_reads") == {("a", "prod"): 18.0}
 
 
@@ -76,7 +76,7 @@ def test_a_text_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     handed_on(fleet(verified("gone"), verified("stays")), choice)
     lines = handed_on(fleet(verified("stays")), choice)
 
-    assert lines == (f"Metrics of 1 clusters: written to {tmp_path}/osok-fleet-prod.prom on the worker",)
+    assert lines == (f"Metrics of 1 cluster: written to {tmp_path}/osok-fleet-prod.prom on the worker",)
     assert clusters_in(tmp_path / "osok-fleet-prod.prom") == {"stays"}
     assert [path.name for path in tmp_path.iterdir()] == ["osok-fleet-prod.prom"]
 
@@ -153,7 +153,7 @@ def test_drift_over_time_comes_from_what_earlier_runs_left(tmp_path: Path) -> No
 
     text = (tmp_path / "osok-fleet-prod.html").read_text()
     assert "Items by severity in 2 verifications of the last 30 days" in text
-    assert "Area chart of drift in 2 verifications: 1 items on " in text
+    assert "Area chart of drift in 2 verifications: 1 item on " in text
 
 
 def test_a_verification_without_a_report_does_not_load_the_plots() -> None:

@@ -55,7 +55,7 @@ def test_clusters_by_name_bring_the_labels_of_their_blocks_and_need_no_block_yet
 def test_what_chooses_nothing_or_twice_is_refused(fleet: str) -> None:
     with pytest.raises(InputError, match=r"0 clusters and fleet ''"):
         choose_clusters([], FleetChoice())
-    with pytest.raises(InputError, match=r"1 clusters and fleet 'members'"):
+    with pytest.raises(InputError, match=r"1 cluster and fleet 'members'"):
         choose_clusters(["one"], FleetChoice(name=fleet))
     with pytest.raises(InputError, match=r"none of 2 for 'env=stage'"):
         choose_clusters([], FleetChoice(name=fleet, selector="env=stage"))

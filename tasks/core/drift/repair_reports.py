@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from tasks.core.drift.proposals import RepairProposal
 from tasks.core.drift.repairs import ClusterRepair, RepairEntry, RepairVerdict
-from tasks.core.markdown import bullets, escaped, table
+from tasks.core.markdown import bullets, counted, escaped, table
 
 _HEADERS = ("Object", "Field", "Expected", "Found", "Owner", "Step", "What becomes of it", "Why")
 _FORM_LINES = 10
@@ -41,7 +41,8 @@ def form_text(proposal: RepairProposal) -> str:
     rest = len(proposal.repairs) - len(shown)
     lines = bullets([*shown, *([f"… and {rest} more"] if rest else [])])
     return (
-        f"Repair **{len(proposal.repairs)}** items on {len(proposal.clusters)} clusters?\n\n{lines}\n"
+        f"Repair **{counted(len(proposal.repairs), 'item')}** on "
+        f"{counted(len(proposal.clusters), 'cluster')}?\n\n{lines}\n"
         "All of it, with owners and steps, is in this run's artifact **drift-repair**. The clusters are "
         f"looked at again first, and nothing else is repaired. Decision is bound to `{proposal.digest}`.\n"
     )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from tasks.core.errors import InputError
 from tasks.core.label_selectors import parse_selector
 from tasks.core.manifests import sha256_hex
-from tasks.core.markdown import bullets, escaped, table
+from tasks.core.markdown import bullets, counted, escaped, table
 from tasks.core.rollout.amounts import rounded_down, rounded_up
 from tasks.core.rollout.settings import Approval, RolloutChoice, RolloutWave
 from tasks.core.rollout.windows import MaintenanceWindow, may_begin
@@ -120,7 +120,7 @@ def plan_rollout(choice: RolloutChoice, fleet: Sequence[FleetCluster], subject: 
 def render_plan(plan: RolloutPlan, now: datetime) -> str:
     """The plan as Markdown, before anything is touched."""
     count = len(plan.clusters)
-    parts = [f"# Rollout to {count} clusters in {len(plan.waves)} waves\n"]
+    parts = [f"# Rollout to {counted(count, 'cluster')} in {counted(len(plan.waves), 'wave')}\n"]
     if plan.subject:
         parts.append(f"{escaped(plan.subject)}\n")
     parts.append(table(_HEADERS, [_row(wave, now) for wave in plan.waves]))

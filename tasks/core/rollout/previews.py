@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tasks.core.comparison import Difference
-from tasks.core.markdown import bullets, escaped
+from tasks.core.markdown import bullets, counted, escaped
 from tasks.core.rollout.plans import named
 from tasks.core.steps import InstallStep
 
@@ -60,7 +60,7 @@ class ClusterPreview:
         counts = Counter(change.action for change in self.changes)
         words = {"CREATED": "to create", "UPDATED": "to change", "INSTALLED": "to be installed by OLM"}
         told = [f"{counts[action]} {text}" for action, text in words.items() if counts[action]]
-        refused = [f"{len(self.problems)} steps would be refused"] if self.problems else []
+        refused = [f"{counted(len(self.problems), 'step')} would be refused"] if self.problems else []
         return ", ".join(told + refused) or "nothing to write"
 
 
@@ -88,14 +88,14 @@ def render_previews(previews: Sequence[ClusterPreview]) -> str:
 def summarize_previews(previews: Sequence[ClusterPreview]) -> str:
     """One line for the state of the flow run."""
     refused = [preview.cluster for preview in previews if preview.problems]
-    told = f"{len(previews)} clusters; nothing was written"
+    told = f"{counted(len(previews), 'cluster')}; nothing was written"
     return f"{told}; something would be refused on {named(refused)}" if refused else told
 
 
 def _group(group: Sequence[ClusterPreview]) -> str:
     first, count = group[0], len(group)
     names = named([preview.cluster for preview in group])
-    parts = [f"### {count} cluster{'s' if count > 1 else ''}: {first.summary}\n", f"{escaped(names)}\n"]
+    parts = [f"### {counted(count, 'cluster')}: {first.summary}\n", f"{escaped(names)}\n"]
     problems = [f"{problem.step.title} would be refused: {problem.reason}" for problem in first.problems]
     parts.append(bullets([*problems, *_created(first.changes), *_others(first.changes)]))
     return "\n".join(part for part in parts if part)

@@ -57,7 +57,7 @@ def test_problems_come_first_and_clusters_with_nothing_to_do_last() -> None:
 
     headings = [line for line in text.splitlines() if line.startswith("### ")]
     assert headings == [
-        "### 1 cluster: 1 steps would be refused",
+        "### 1 cluster: 1 step would be refused",
         "### 1 cluster: 1 to change",
         "### 1 cluster: nothing to write",
     ]
@@ -77,7 +77,7 @@ def test_of_very_many_fields_the_first_are_told() -> None:
 def test_the_state_says_on_which_clusters_something_would_be_refused() -> None:
     fine, refused = ClusterPreview("fra-1"), ClusterPreview("fra-2", problems=(PROBLEM,))
 
-    assert summarize_previews([fine]) == "1 clusters; nothing was written"
+    assert summarize_previews([fine]) == "1 cluster; nothing was written"
     assert summarize_previews([fine, refused]) == (
         "2 clusters; nothing was written; something would be refused on fra-2"
     )

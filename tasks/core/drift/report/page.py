@@ -18,6 +18,7 @@ from tasks.core.drift.report.calendar import ELEMENTS, CalendarRow, Month, calen
 from tasks.core.drift.report.history import WINDOW, HistoryPoint
 from tasks.core.drift.reports import drift_text, health_text, repeated, version_text, worst_clusters_first
 from tasks.core.drift.results import FleetVerification, VerificationState
+from tasks.core.markdown import counted
 
 MOST_ITEMS = 300
 """So many items are told one by one, those of the worst clusters first."""
@@ -109,7 +110,8 @@ def history_text(points: Sequence[HistoryPoint]) -> str:
     first, last = points[0], points[-1]
     most = max(points, key=lambda point: sum(point.items.values()))
     return (
-        f"Area chart of drift in {len(points)} verifications: {sum(first.items.values())} items on "
+        f"Area chart of drift in {counted(len(points), 'verification')}: "
+        f"{counted(sum(first.items.values()), 'item')} on "
         f"{_date(first.at)}, at most {sum(most.items.values())} on {_date(most.at)}, "
         f"{sum(last.items.values())} on {_date(last.at)}."
     )
