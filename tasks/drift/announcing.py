@@ -28,6 +28,7 @@ from tasks.drift.verifying import Verified
 
 _UNDER_WAY = (
     RepairVerdict.PROPOSED,
+    RepairVerdict.ASKED,
     RepairVerdict.DUE,
     RepairVerdict.REPAIRED,
     RepairVerdict.FAILED,

@@ -9,10 +9,21 @@ from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
-from prefect.client.schemas.sorting import ArtifactSort
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+    FlowFilter,
+    FlowFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.input import RunInput
 from pydantic import Field
 
@@ -27,6 +38,8 @@ KEY = "drift-repair"
 """Key of the artifact with the whole plan; `-proposal` after it: what was asked, for machines."""
 _PROPOSAL_KEY = f"{KEY}-proposal"
 _SHORT = 16
+_WAITING = 100
+"""So many runs that wait are looked at, the newest."""
 
 
 class RepairDecisionKind(StrEnum):
@@ -59,6 +72,34 @@ def asked_before() -> RepairProposal | None:
         found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
     proposal = read_document(RepairProposal, str(found[0].data)) if found else None
     return proposal if proposal and proposal.run_count == run_count() else None
+
+
+def asked_elsewhere() -> dict[str, RepairProposal]:
+    """What other runs of this flow asked and nobody answered, by the run's name, the newest first."""
+    present = present_run()
+    if present is None:
+        return {}
+    paused = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])))
+    with prefect_api() as client:
+        same_flow = FlowFilter(id=FlowFilterId(any_=[present.flow_id]))
+        runs = client.read_flow_runs(
+            flow_filter=same_flow, flow_run_filter=paused, sort=FlowRunSort.START_TIME_DESC, limit=_WAITING
+        )
+        waiting = {run.id: run for run in runs if run.id != present.id}
+        if not waiting:
+            return {}
+        wanted = ArtifactFilter(
+            key=ArtifactFilterKey(any_=[_PROPOSAL_KEY]),
+            flow_run_id=ArtifactFilterFlowRunId(any_=list(waiting)),
+        )
+        found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC)
+    asked: dict[str, RepairProposal] = {}
+    for artifact in found:
+        run = waiting[UUID(str(artifact.flow_run_id))]
+        proposal = read_document(RepairProposal, str(artifact.data))
+        if proposal is not None and proposal.run_count == run.run_count:
+            asked.setdefault(f"{run.name} ({run.id})", proposal)
+    return asked
 
 
 def keep(proposal: RepairProposal) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
-from tasks.core.drift.proposals import RepairProposal, propose
+from tasks.core.drift.proposals import RepairProposal, leave_to_others, propose
 from tasks.core.drift.repairs import ClusterRepair, Identity, RepairEntry, RepairVerdict, choose
 from tasks.core.markdown import counted
-from tasks.drift.proposing import RepairDecisionKind, ask_to_repair, asked_before, keep, show
+from tasks.drift.proposing import RepairDecisionKind, ask_to_repair, asked_before, asked_elsewhere, keep, show
 from tasks.drift.repairing import RepairOrder, repair_cluster
 from tasks.drift.verifying import Verified
 from tasks.gates import run_count
@@ -31,6 +31,8 @@ def repair_drift(verified: Sequence[Verified], order: RepairOrder, tell: Tell) -
     done = _repair([_planned(one, order) for one in verified], order)
     proposal = asked_before()
     if proposal is None:
+        waiting = asked_elsewhere()
+        done = [_left_to_others(one, waiting) for one in done]
         proposal = propose({one.result.cluster: _entries(one) for one in done}, run_count())
         if not proposal.repairs:
             _show(done)
@@ -83,6 +85,11 @@ def _chosen(one: Verified, approved: Mapping[str, frozenset[Identity]] | None) -
 
 def _planned(one: Verified, order: RepairOrder) -> Verified:
     return _with_entries(one, order.plan(one))
+
+
+def _left_to_others(one: Verified, waiting: Mapping[str, RepairProposal]) -> Verified:
+    entries = leave_to_others(one.result.cluster, _entries(one), waiting)
+    return _with_entries(one, entries) if entries else one
 
 
 def _denied(one: Verified, said: str) -> Verified:

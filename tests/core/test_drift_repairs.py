@@ -6,7 +6,7 @@ import pytest
 
 from tasks.core.drift.items import DriftItem, DriftKind, DriftSeverity, FieldOwner
 from tasks.core.drift.memory import ClusterMemory, Remembered
-from tasks.core.drift.proposals import propose
+from tasks.core.drift.proposals import leave_to_others, propose
 from tasks.core.drift.repair_choice import ContestedPolicy, RepairChoice, RepairPolicy
 from tasks.core.drift.repair_reports import form_text, repair_page
 from tasks.core.drift.repair_steps import RepairSteps
@@ -237,6 +237,32 @@ def test_the_digest_is_that_of_what_is_proposed() -> None:
 
     assert propose({"fra-1": entries}, 1).digest == propose({"fra-1": entries}, 1).digest
     assert len({propose({name: listed}, 1).digest for name in ("a", "b") for listed in (entries, other)}) == 4
+
+
+def test_what_another_run_asks_about_already_is_not_proposed_again() -> None:
+    entries = planned(item(), choice=ASKING)
+
+    (entry,) = leave_to_others("fra-1", entries, {"verify-fleet/all (42)": propose({"fra-1": entries}, 1)})
+
+    assert (entry.verdict, entry.reason) == (
+        "ASKED",
+        "answer in flow run verify-fleet/all (42), which waits",
+    )
+    assert propose({"fra-1": [entry]}, 1).repairs == ()
+
+
+@pytest.mark.parametrize(
+    ("cluster", "shown"),
+    [("fra-1", [item()]), ("fra-2", [item(), item("/metadata/labels/a")])],
+    ids=["less-was-shown", "it-was-about-another-cluster"],
+)
+def test_a_cluster_is_proposed_as_a_whole_when_nobody_asks_about_all_of_it(
+    cluster: str, shown: list[DriftItem]
+) -> None:
+    entries = planned(item(), item("/metadata/labels/a"), choice=ASKING)
+    waiting = {"other": propose({cluster: planned(*shown, choice=ASKING)}, 1)}
+
+    assert verdicts(leave_to_others("fra-1", entries, waiting)) == ["PROPOSED", "PROPOSED"]
 
 
 def test_steps_run_in_the_order_of_an_installation() -> None:

@@ -174,6 +174,28 @@ def test_a_denied_repair_writes_nothing(
 
 
 @with_the_default_olm
+def test_drift_that_a_waiting_run_asks_about_is_not_asked_again_unless_there_is_more(
+    untouched_world: World, bench: DriftBench, deployed: SyncPrefectClient
+) -> None:
+    with bench.stranger.patched(ROLE, (VERBS, ["get"])):
+        waiting = propose(deployed, untouched_world)
+        state = run_here(untouched_world, **ASKING)
+        (entry,) = repair_of(deployed, bench.name)["entries"]
+        with bench.stranger.patched(OTHER_ROLE, (VERBS, ["get"])):
+            more = propose(deployed, untouched_world)
+        for one in (more, waiting):
+            answer(deployed, one, "DENY")
+
+    assert (state.name, state.message) == (
+        "DriftFound",
+        "1 looked at: 1 DRIFTED; 1 CHANGED. Repair: 1 ASKED",
+    )
+    asking = deployed.read_flow_run(waiting.run_id)
+    assert entry["reason"] == f"answer in flow run {asking.name} ({asking.id}), which waits"
+    assert "**2 PROPOSED**" in more.artifacts["drift-repair"]
+
+
+@with_the_default_olm
 def test_an_approved_repair_writes_what_was_shown_and_tells_what_is_new(
     untouched_world: World, bench: DriftBench, deployed: SyncPrefectClient
 ) -> None:

@@ -46,6 +46,31 @@ class RepairProposal(BaseModel):
         return frozenset((one.key, one.expected, one.step) for one in self.repairs if one.cluster == cluster)
 
 
+def leave_to_others(
+    cluster: str, entries: Iterable[RepairEntry], waiting: Mapping[str, RepairProposal]
+) -> tuple[RepairEntry, ...]:
+    """The entries of a cluster, with those not proposed that another run asks about already.
+
+    It is all of the cluster or nothing: a step may write several items at once, and who approves one of them
+    must have seen the others.
+
+    Args:
+        cluster: Name of its block.
+        entries: All of its entries.
+        waiting: What other runs asked and nobody answered, by the name of the run.
+    """
+    listed = tuple(entries)
+    proposed = {entry.identity for entry in listed if entry.verdict is RepairVerdict.PROPOSED}
+    asking = [name for name, other in waiting.items() if proposed <= other.identities(cluster)]
+    if not proposed or not asking:
+        return listed
+    update = {"verdict": RepairVerdict.ASKED, "reason": f"answer in flow run {asking[0]}, which waits"}
+    return tuple(
+        entry.model_copy(update=update) if entry.verdict is RepairVerdict.PROPOSED else entry
+        for entry in listed
+    )
+
+
 def propose(entries: Mapping[str, Iterable[RepairEntry]], run_count: int) -> RepairProposal:
     """What is proposed for each cluster, given all its entries."""
     return RepairProposal(

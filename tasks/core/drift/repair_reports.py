@@ -50,8 +50,8 @@ def form_text(proposal: RepairProposal) -> str:
 
 def summarize(repairs: Iterable[ClusterRepair]) -> str:
     """One line: how many items are repaired, failed, proposed and so on; empty without any."""
-    counted = Counter(entry.verdict for repair in repairs for entry in repair.entries)
-    return ", ".join(f"{counted[verdict]} {verdict}" for verdict in RepairVerdict if counted[verdict])
+    counts = Counter(entry.verdict for repair in repairs for entry in repair.entries)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in RepairVerdict if counts[verdict])
 
 
 def _row(entry: RepairEntry) -> tuple[str, ...]:

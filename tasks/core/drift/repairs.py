@@ -32,6 +32,8 @@ class RepairVerdict(StrEnum):
     """Its step would also write something that may not be repaired."""
     PROPOSED = "PROPOSED"
     """A person decides."""
+    ASKED = "ASKED"
+    """A person decides in another flow run, which waits for the answer."""
     DUE = "DUE"
     """It is repaired without a question."""
     NEW = "NEW"
