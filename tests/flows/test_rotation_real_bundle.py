@@ -1,12 +1,17 @@
 """The operator's published bundle: its certificate changes as that of the rehearsal's own does (R12-R21)."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
+from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.programs import OlmVersion
+from deployments.rehearsal.running import follow, submit
 from tests.support.bundle_files import NEEDS_REAL_BUNDLE, REAL_BUNDLE
+from tests.support.certificate_crashes import CRASH_CA, crash_through
+from tests.support.gates import answer, decision
 from tests.support.installed import WorldReport, installed_world_in
 from tests.support.rotations import LOST_SERVICE, RotatingCluster, rotating_cluster
 from tests.support.worlds import OLM_VERSIONS
@@ -17,6 +22,8 @@ pytestmark = [
     pytest.mark.real_bundle,
     NEEDS_REAL_BUNDLE,
 ]
+
+DEPLOYMENT = "issue-webhook-certificate/issue-webhook-certificate"
 
 
 @pytest.fixture(scope="module", params=OLM_VERSIONS)
@@ -52,3 +59,42 @@ def test_a_change_of_its_ca_and_a_renewal_are_proven_and_fail_no_call(real: Rota
     allowed = LOST_SERVICE if real.olm is OlmVersion.V0_20_0 else set()
     assert set(change.probed.kinds) <= allowed
     assert renewal.probed.failed == ()
+
+
+def test_an_approval_at_the_gate_publishes_its_certificate(
+    real: RotatingCluster, deployed: SyncPrefectClient
+) -> None:
+    authority = real.authority("gate-ca")
+    real.delete_requests()
+    certificate = {"mode": "OWN", "authority": "gate-ca"}
+
+    run = submit(deployed, DEPLOYMENT, {"clusters": [real.cluster.name], "certificate": certificate})
+    waiting = follow(deployed, run, lambda _: None)
+    answer(deployed, run.id, decision("APPROVE"))
+    ended = follow(deployed, run, lambda _: None)
+
+    served = real.served()
+    assert (waiting.state, ended.state) == ("Suspended", "Completed")
+    assert (served.trust, served.bundles) == (authority, frozenset({authority}))
+    assert served.endpoints == frozenset({served.secret})
+    assert real.left_over() == []
+
+
+def test_a_change_of_its_ca_that_is_killed_after_every_step_ends_like_an_undisturbed_one(
+    real: RotatingCluster, prefect_services: PrefectServices, tmp_path: Path
+) -> None:
+    authority = real.authority(CRASH_CA)
+    real.delete_requests()
+
+    crashed = crash_through(real, prefect_services, tmp_path)
+
+    assert set(crashed.exits.values()) == {-9}
+    assert len(crashed.exits) >= 6
+    assert crashed.last == 0
+    served = real.served()
+    assert (served.trust, served.bundles) == (authority, frozenset({authority}))
+    assert served.endpoints == frozenset({served.secret})
+    assert real.left_over() == []
+    assert crashed.probed.calls > 100
+    allowed = LOST_SERVICE if real.olm is OlmVersion.V0_20_0 else set()
+    assert set(crashed.probed.kinds) <= allowed
