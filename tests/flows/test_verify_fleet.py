@@ -78,6 +78,7 @@ def test_a_cluster_whose_own_run_no_worker_takes_is_told_as_not_verified(
     assert cluster["error"] in state.message
 
 
+@pytest.mark.long
 def test_a_large_fleet_has_a_task_run_for_fifty_clusters_and_a_result_for_each(
     untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
 ) -> None:
