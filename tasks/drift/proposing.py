@@ -5,13 +5,14 @@ clusters again, finds there what it had asked, and repairs nothing else. Another
 a retry, asks again (ADR 0006, ADR 0010).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
@@ -22,7 +23,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.input import RunInput
 from pydantic import Field
@@ -65,13 +66,8 @@ def asked_before() -> RepairProposal | None:
     present = present_run()
     if present is None:
         return None
-    wanted = ArtifactFilter(
-        key=ArtifactFilterKey(any_=[_PROPOSAL_KEY]), flow_run_id=ArtifactFilterFlowRunId(any_=[present.id])
-    )
     with prefect_api() as client:
-        found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
-    proposal = read_document(RepairProposal, str(found[0].data)) if found else None
-    return proposal if proposal and proposal.run_count == run_count() else None
+        return _proposals(client, [present]).get(present.id)
 
 
 def asked_elsewhere() -> dict[str, RepairProposal]:
@@ -85,21 +81,28 @@ def asked_elsewhere() -> dict[str, RepairProposal]:
         runs = client.read_flow_runs(
             flow_filter=same_flow, flow_run_filter=paused, sort=FlowRunSort.START_TIME_DESC, limit=_WAITING
         )
-        waiting = {run.id: run for run in runs if run.id != present.id}
-        if not waiting:
-            return {}
-        wanted = ArtifactFilter(
-            key=ArtifactFilterKey(any_=[_PROPOSAL_KEY]),
-            flow_run_id=ArtifactFilterFlowRunId(any_=list(waiting)),
-        )
-        found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC)
-    asked: dict[str, RepairProposal] = {}
-    for artifact in found:
-        run = waiting[UUID(str(artifact.flow_run_id))]
-        proposal = read_document(RepairProposal, str(artifact.data))
-        if proposal is not None and proposal.run_count == run.run_count:
-            asked.setdefault(f"{run.name} ({run.id})", proposal)
-    return asked
+        waiting = [run for run in runs if run.id != present.id]
+        asked = _proposals(client, waiting)
+    return {f"{run.name} ({run.id})": asked[run.id] for run in waiting if run.id in asked}
+
+
+def _proposals(client: SyncPrefectClient, runs: Sequence[FlowRun]) -> dict[UUID, RepairProposal]:
+    """What each run asked last, by its id; nothing of a run that asked in an earlier try only."""
+    if not runs:
+        return {}
+    wanted = ArtifactFilter(
+        key=ArtifactFilterKey(any_=[_PROPOSAL_KEY]),
+        flow_run_id=ArtifactFilterFlowRunId(any_=[run.id for run in runs]),
+    )
+    newest: dict[UUID | None, str] = {}
+    for artifact in client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC):
+        newest.setdefault(artifact.flow_run_id, str(artifact.data))
+    asked = {run.id: read_document(RepairProposal, newest[run.id]) for run in runs if run.id in newest}
+    return {
+        run.id: proposal
+        for run in runs
+        if (proposal := asked.get(run.id)) and proposal.run_count == run.run_count
+    }
 
 
 def keep(proposal: RepairProposal) -> None:

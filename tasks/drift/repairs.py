@@ -7,7 +7,7 @@ from typing import Any
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
-from tasks.core.drift.proposals import RepairProposal, leave_to_others, propose
+from tasks.core.drift.proposals import RepairProposal, in_place_of_asking, leave_to_others, propose
 from tasks.core.drift.repairs import ClusterRepair, Identity, RepairEntry, RepairVerdict, choose
 from tasks.core.markdown import counted
 from tasks.drift.proposing import RepairDecisionKind, ask_to_repair, asked_before, asked_elsewhere, keep, show
@@ -31,9 +31,10 @@ def repair_drift(verified: Sequence[Verified], order: RepairOrder, tell: Tell) -
     done = _repair([_planned(one, order) for one in verified], order)
     proposal = asked_before()
     if proposal is None:
-        waiting = asked_elsewhere()
-        done = [_left_to_others(one, waiting) for one in done]
-        proposal = propose({one.result.cluster: _entries(one) for one in done}, run_count())
+        if _proposal(done).repairs:
+            waiting = asked_elsewhere()
+            done = [_left_to_others(one, waiting) for one in done]
+        proposal = _proposal(done)
         if not proposal.repairs:
             _show(done)
             return done
@@ -47,6 +48,10 @@ def repair_drift(verified: Sequence[Verified], order: RepairOrder, tell: Tell) -
         done = [_denied(one, said) for one in done]
     _show(done)
     return done
+
+
+def _proposal(done: Sequence[Verified]) -> RepairProposal:
+    return propose({one.result.cluster: _entries(one) for one in done}, run_count())
 
 
 def _ask(done: Sequence[Verified], proposal: RepairProposal, tell: Tell) -> list[Verified]:
@@ -93,14 +98,7 @@ def _left_to_others(one: Verified, waiting: Mapping[str, RepairProposal]) -> Ver
 
 
 def _denied(one: Verified, said: str) -> Verified:
-    update = {"verdict": RepairVerdict.DENIED, "reason": said}
-    return _with_entries(
-        one,
-        tuple(
-            entry.model_copy(update=update) if entry.verdict is RepairVerdict.PROPOSED else entry
-            for entry in _entries(one)
-        ),
-    )
+    return _with_entries(one, in_place_of_asking(_entries(one), RepairVerdict.DENIED, said))
 
 
 def _checked(before: Verified, result: object) -> Verified:

@@ -64,10 +64,17 @@ def leave_to_others(
     asking = [name for name, other in waiting.items() if proposed <= other.identities(cluster)]
     if not proposed or not asking:
         return listed
-    update = {"verdict": RepairVerdict.ASKED, "reason": f"answer in flow run {asking[0]}, which waits"}
+    return in_place_of_asking(listed, RepairVerdict.ASKED, f"answer in flow run {asking[0]}, which waits")
+
+
+def in_place_of_asking(
+    entries: Iterable[RepairEntry], verdict: RepairVerdict, reason: str
+) -> tuple[RepairEntry, ...]:
+    """The entries, with another verdict and its reason for those that are proposed."""
+    update = {"verdict": verdict, "reason": reason}
     return tuple(
         entry.model_copy(update=update) if entry.verdict is RepairVerdict.PROPOSED else entry
-        for entry in listed
+        for entry in entries
     )
 
 
