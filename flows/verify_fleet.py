@@ -20,6 +20,7 @@ from tasks.core.drift.results import VERIFIED, FleetVerification, VerificationSt
 from tasks.core.execution.choice import ExecutionChoice
 from tasks.core.settings import MetricsServerChoice, OlmRelease, OperatorChoice
 from tasks.drift.announcing import announce
+from tasks.drift.batches import PARALLEL
 from tasks.drift.clusters import clusters_to_verify
 from tasks.drift.looking import Looker
 from tasks.drift.publication import hand_on
@@ -43,8 +44,7 @@ ClusterNames = Annotated[
     ),
 ]
 
-_THREADS: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=64)
-"""A verification waits for the network most of the time, and for a cluster that hangs all of its time."""
+_THREADS: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=PARALLEL)
 _LONGEST_NAME = 120
 
 

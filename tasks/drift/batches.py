@@ -17,7 +17,7 @@ from tasks.core.drift.memory import ClusterMemory
 from tasks.drift.verifying import Verified, checked, verify_cluster
 
 _BATCH = 50
-_PARALLEL = 64
+PARALLEL = 64
 """A verification waits for the network most of the time, and for a cluster that hangs all of its time."""
 
 
@@ -60,27 +60,20 @@ class Batch:
 
 @task(
     name="verify-clusters",
-    task_run_name="verify-clusters/{title}",
+    task_run_name="verify-clusters/{batch.title}",
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def verify_clusters(title: str, batch: Batch) -> list[Verified]:  # noqa: ARG001 - title names the task run
-    """Many clusters, side by side.
-
-    Args:
-        title: For the name of the task run.
-        batch: The clusters.
-    """
+def verify_clusters(batch: Batch) -> list[Verified]:
+    """Many clusters, side by side."""
     return batch.take()
 
 
 def look_in_batches(looks: Sequence[Look]) -> list[Verified]:
     """The result of each cluster, in order."""
-    with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
         batches = [Batch(looks[start : start + _BATCH], pool) for start in range(0, len(looks), _BATCH)]
-        pending: list[PrefectFuture[list[Verified]]] = [
-            verify_clusters.submit(batch.title, batch) for batch in batches
-        ]
+        pending: list[PrefectFuture[list[Verified]]] = [verify_clusters.submit(batch) for batch in batches]
         return [verified for future in pending for verified in future.result()]
 
 

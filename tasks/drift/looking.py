@@ -24,10 +24,10 @@ from tasks.drift.verifying import Verified, checked, not_verified, verify_cluste
 CLUSTER_DEPLOYMENT = "verify-cluster/verify-cluster"
 """The project's own deployment of the flow that looks at one cluster."""
 _SMALL_FLEET = 100
-"""So many clusters have a task run each. A thousand of those every hour cost Prefect's server as much as the
-verification itself (docs/benchmarks-fleet.md)."""
-T = TypeVar("T")
+"""So many clusters have a task run each. A thousand of those every hour cost Prefect's server more than half
+of what the verification itself costs (docs/benchmarks-fleet.md)."""
 _ATTEMPTED = "look at the cluster in a flow run of its own"
+T = TypeVar("T")
 
 
 class LookDocument(BaseModel):
@@ -88,10 +88,10 @@ class Looker:
     ) -> list[Verified]:
         """In tasks of this run: one for each cluster, or for each batch of a large fleet."""
         blocks = load_many(KubernetesCluster, names)
-        what, choice = _quoted(expected), _quoted(self.choice)
         if len(names) > _SMALL_FLEET:
             looks = [Look(name, expected, self.choice, memories[name], blocks.get(name)) for name in names]
             return look_in_batches(looks)
+        what, choice = _quoted(expected), _quoted(self.choice)
         pending = [
             verify_cluster.submit(name, what, choice, _quoted(memories[name]), _quoted(blocks.get(name)))
             for name in names
