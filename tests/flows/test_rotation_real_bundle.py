@@ -44,20 +44,29 @@ def real(
         yield rotating
 
 
+def assert_that_it_serves_under(authority: bytes, real: RotatingCluster) -> None:
+    """Secret, every caBundle and every endpoint agree, and nothing of the change is left over."""
+    served = real.served()
+    assert (served.trust, served.bundles) == (authority, frozenset({authority}))
+    assert served.endpoints == frozenset({served.secret})
+    assert real.left_over() == []
+
+
+def may_fail(real: RotatingCluster) -> set[str]:
+    """How calls may fail while OLM installs anew."""
+    return LOST_SERVICE if real.olm is OlmVersion.V0_20_0 else set()
+
+
 def test_a_change_of_its_ca_and_a_renewal_are_proven_and_fail_no_call(real: RotatingCluster) -> None:
     authority = real.authority("real-ca")
 
     change = real.rotate("real-ca")
     renewal = real.rotate("real-ca")
 
-    served = real.served()
     assert (change.rotation.unproven, renewal.rotation.unproven) == ((), ())
-    assert (served.trust, served.bundles) == (authority, frozenset({authority}))
-    assert served.endpoints == frozenset({served.secret})
-    assert real.left_over() == []
+    assert_that_it_serves_under(authority, real)
     assert change.probed.calls > 100
-    allowed = LOST_SERVICE if real.olm is OlmVersion.V0_20_0 else set()
-    assert set(change.probed.kinds) <= allowed
+    assert set(change.probed.kinds) <= may_fail(real)
     assert renewal.probed.failed == ()
 
 
@@ -73,11 +82,8 @@ def test_an_approval_at_the_gate_publishes_its_certificate(
     answer(deployed, run.id, decision("APPROVE"))
     ended = follow(deployed, run, lambda _: None)
 
-    served = real.served()
     assert (waiting.state, ended.state) == ("Suspended", "Completed")
-    assert (served.trust, served.bundles) == (authority, frozenset({authority}))
-    assert served.endpoints == frozenset({served.secret})
-    assert real.left_over() == []
+    assert_that_it_serves_under(authority, real)
 
 
 def test_a_change_of_its_ca_that_is_killed_after_every_step_ends_like_an_undisturbed_one(
@@ -91,10 +97,6 @@ def test_a_change_of_its_ca_that_is_killed_after_every_step_ends_like_an_undistu
     assert set(crashed.exits.values()) == {-9}
     assert len(crashed.exits) >= 6
     assert crashed.last == 0
-    served = real.served()
-    assert (served.trust, served.bundles) == (authority, frozenset({authority}))
-    assert served.endpoints == frozenset({served.secret})
-    assert real.left_over() == []
+    assert_that_it_serves_under(authority, real)
     assert crashed.probed.calls > 100
-    allowed = LOST_SERVICE if real.olm is OlmVersion.V0_20_0 else set()
-    assert set(crashed.probed.kinds) <= allowed
+    assert set(crashed.probed.kinds) <= may_fail(real)
