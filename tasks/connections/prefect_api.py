@@ -1,20 +1,67 @@
 """Our own calls to Prefect's API, beside those that its engine makes."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+
+from tasks.core.errors import PrefectUnavailableError
+from tasks.core.reports import duration_text
+
+PATIENCE = timedelta(minutes=1)
+"""For so long a server that accepts no connections is waited for: as long as Prefect's engine waits."""
 
 _SOON = (0.1, 0.2, 0.4)
 """Seconds until a request that a busy server refused is sent again; then Prefect's own patience."""
 _TRIES = "osok_fleet_tries"
+_PAUSE = 0.5
 
 
-def prefect_api() -> SyncPrefectClient:
-    """A client of the server of these settings, to be used in a `with` statement.
+@contextmanager
+def prefect_api(patience: timedelta = PATIENCE) -> Iterator[SyncPrefectClient]:
+    """A client of the server of these settings.
 
     On SQLite the server refuses at once (503) what it read before another wrote, which happens whenever a
     task run ends meanwhile. Prefect's client would wait two seconds then; this one is told to come back soon.
+
+    Prefect's client waits for a server that is gone only when it has talked to it before (`_has_connected` in
+    prefect/client/base.py), which a new one never has: without a first word a restart of the server would
+    fail the run.
+
+    Args:
+        patience: For so long a server that refuses connections is waited for.
+
+    Raises:
+        PrefectUnavailableError: It accepted none in that time.
     """
-    return get_client(httpx_settings={"event_hooks": {"response": [_come_back_soon]}}, sync_client=True)
+    with get_client(
+        httpx_settings={"event_hooks": {"response": [_come_back_soon]}}, sync_client=True
+    ) as client:
+        _greet(client, patience)
+        yield client
+
+
+def _greet(client: SyncPrefectClient, patience: timedelta) -> None:
+    deadline = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            client.hello()
+        except httpx.ConnectError as error:
+            if time.monotonic() > deadline:
+                raise PrefectUnavailableError(
+                    "call Prefect's API",
+                    # Without a user and a password that an address may hold.
+                    f"{client.api_url.scheme}://{client.api_url.netloc.decode()}",
+                    f"a connection within {duration_text(patience)}",
+                    str(error),
+                    "Start the Prefect server, or correct the setting PREFECT_API_URL.",
+                ) from error
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _come_back_soon(response: httpx.Response) -> None:

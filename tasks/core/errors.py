@@ -159,3 +159,9 @@ class TenancyUnavailableError(TenancyError):
     """No usable answer from an OCI service: connection refused, timeout, 429 or 5xx."""
 
     reaction = Reaction.RETRY
+
+
+class PrefectUnavailableError(FleetError):
+    """Prefect's API accepted no connection."""
+
+    reaction = Reaction.RETRY
