@@ -2,11 +2,12 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from prefect.client.orchestration import SyncPrefectClient
 
@@ -46,9 +47,19 @@ def prefect_server(folder: Path) -> Iterator[SyncPrefectClient]:
 
 @contextmanager
 def installed_cluster(
-    olm: OlmVersion, delay: KubeletDelay, report: Callable[[str], None]
+    olm: OlmVersion,
+    delay: KubeletDelay,
+    report: Callable[[str], None],
+    operator: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[RehearsalCluster]:
-    """A cluster after install-fleet, with the certificate that OLM made; inside `prefect_server`."""
+    """A cluster after install-fleet, with the certificate that OLM made; inside `prefect_server`.
+
+    Args:
+        olm: The release of OLM.
+        delay: Of its kubelet.
+        report: Told about the progress.
+        operator: What install-fleet is to take instead of the rehearsal's bundle, as its `operator` says it.
+    """
     prefix = f"bench-{olm.value.replace('.', '-')}"
     with tempfile.TemporaryDirectory(prefix="osok-fleet-bench-") as folder:
         world = World(Path(folder), olm, 1, report, prefix)
@@ -58,5 +69,6 @@ def installed_cluster(
         )
         with world:
             save_blocks(world)
-            install_fleet(**world.parameters())
+            parameters = world.parameters()
+            install_fleet(**{**parameters, "operator": {**parameters["operator"], **operator}})
             yield world.clusters[0]

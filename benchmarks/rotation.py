@@ -4,6 +4,8 @@
 etcd, installs the operator with OLM's certificate, rotates, and writes its section of docs/rotation.md after
 every rotation. Each rotation issues a new key and leaf; the first one, and a share of the others, a new CA as
 well. A draw decides how long the kubelet stand-in takes to bring a changed Secret into the pods.
+
+With `--bundle FOLDER` the operator is that of an unpacked bundle, such as the published one.
 """
 
 import argparse
@@ -122,7 +124,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     conditions = Conditions(
         olm=olm,
-        command=f"python -m benchmarks.rotation {' '.join(sys.argv[1:])}".rstrip(),
+        bundle=arguments.bundle.name if arguments.bundle else "",
+        command=_command(arguments),
         seed=arguments.seed,
         delayed_share=arguments.delayed_share,
         ca_share=arguments.ca_share,
@@ -132,7 +135,7 @@ def main() -> int:
     measured: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="osok-fleet-bench-") as scratch, prefect_server(Path(scratch)):
         delay = KubeletDelay()
-        with installed_cluster(olm, delay, _say) as cluster:
+        with installed_cluster(olm, delay, _say, _operator(arguments.bundle)) as cluster:
             prober = validators_prober(cluster.control_plane)
             rotator = Rotator(cluster, olm, Path(scratch), delay, prober)
             with prober, Sleeper() as sleeper:
@@ -159,7 +162,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--ca-share", type=float, default=0.5, help="share of the rotations that change the CA (default 0.5)"
     )
+    parser.add_argument(
+        "--bundle", type=Path, help="folder of an unpacked bundle; default: the rehearsal's own"
+    )
     return parser.parse_args()
+
+
+def _operator(bundle: Path | None) -> dict[str, str]:
+    return {"bundle_source": "DIRECTORY", "bundle": str(bundle.resolve())} if bundle else {}
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What was called, without the place of a folder on this machine."""
+    given = [arguments.bundle.name if each == str(arguments.bundle) else each for each in sys.argv[1:]]
+    return " ".join(["python -m benchmarks.rotation", *given])
 
 
 def _say(line: str) -> None:

@@ -46,16 +46,23 @@ class Conditions:
     """Under which a run was measured.
 
     Attributes:
+        bundle: The name of the bundle's folder; empty for the rehearsal's own.
         planned: How many rotations were asked for.
     """
 
     olm: OlmVersion
+    bundle: str
     command: str
     seed: int
     delayed_share: float
     ca_share: float
     planned: int
     date: datetime
+
+    @property
+    def title(self) -> str:
+        """The heading of its section."""
+        return f"OLM {self.olm}" + (f", bundle {self.bundle}" if self.bundle else "")
 
 
 @dataclass(frozen=True)
@@ -124,14 +131,16 @@ def describe(one: Measured, planned: int) -> str:
 
 
 def write_section(conditions: Conditions, measured: Sequence[Measured], probed: ProbeResult) -> None:
-    """Put this run's section into the document, in place of an earlier one of the same OLM version."""
+    """Put this run's section into the document, in place of an earlier one of the same OLM and bundle."""
     old = DOCUMENT.read_text() if DOCUMENT.exists() else ""
     sections = {
-        match["version"]: match[0].strip()
-        for match in re.finditer(r"^## OLM (?P<version>\S+)\n.*?(?=^## |\Z)", old, re.MULTILINE | re.DOTALL)
+        match["title"]: match[0].strip()
+        for match in re.finditer(r"^## (?P<title>OLM [^\n]+)\n.*?(?=^## |\Z)", old, re.MULTILINE | re.DOTALL)
     }
-    sections[conditions.olm.value] = _section(conditions, measured, probed).strip()
-    ordered = [sections[olm.value] for olm in OlmVersion if olm.value in sections]
+    sections[conditions.title] = _section(conditions, measured, probed).strip()
+    ordered = [
+        sections[title] for olm in OlmVersion for title in sorted(sections) if title.startswith(f"OLM {olm}")
+    ]
     DOCUMENT.write_text("\n\n".join([_HEAD.strip(), *ordered]) + "\n")
 
 
@@ -168,7 +177,7 @@ def _section(conditions: Conditions, measured: Sequence[Measured], probed: Probe
         f"drawn delay in {conditions.delayed_share:.0%} of the rotations, new CA in {conditions.ca_share:.0%}"
     )
     lines = [
-        f"## OLM {conditions.olm.value}\n",
+        f"## {conditions.title}\n",
         f"`{conditions.command}` on {conditions.date:%Y-%m-%d %H:%M} UTC, {where}.",
         f"Seed {conditions.seed}; {shares} of those after the first.\n",
         "| | |",
