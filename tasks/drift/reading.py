@@ -1,11 +1,13 @@
-"""Carries out the reads of the plan; of large objects the versions first, and the rest where they differ."""
+"""Carries out the reads of the plan; of large objects the versions first, and the rest where they differ.
+
+One read after another, over one connection: many clusters are looked at side by side, and with three
+connections for each a look took 1.4 times the CPU time (62.6 ms; one after another 44.0 ms).
+"""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from threading import Lock
 from typing import TypeVar
 
 from tasks.clients.cluster import ClusterClient
@@ -16,8 +18,6 @@ from tasks.core.drift.reading import Read, plan_reads
 from tasks.core.drift.unchanged import ComparedVersions
 from tasks.core.manifests import Manifest, ObjectRef
 
-_PARALLEL = 3
-"""Each is a connection of its own, with a handshake."""
 _PATIENCE = timedelta(seconds=10)
 _FEW = 3
 """So many changed objects are read one by one rather than all with their neighbours."""
@@ -56,7 +56,6 @@ class PlanReader:
         self._client = client
         self._expected = expected
         self._compared = compared
-        self._lock = Lock()
         self._reads = 0
         self._unchanged: set[ObjectRef] = set()
 
@@ -67,10 +66,9 @@ class PlanReader:
             ClusterUnavailableError: No usable answer came.
             ClusterForbiddenError: The account lacks a permission.
         """
-        with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
-            answers = list(pool.map(self._carry_out, plan_reads(self._expected)))
+        found = [live for read in plan_reads(self._expected) for live in self._carry_out(read)]
         return ReadObjects(
-            by_ref(each for answer in answers for each in answer),
+            by_ref(found),
             frozenset(self._unchanged),
             self._compared.read_at if self._compared else None,
             self._reads,
@@ -90,8 +88,7 @@ class PlanReader:
         left = [ref for ref in read.wanted if ref not in unchanged and ref in found]
         if len(left) > _FEW:
             return self._list(read)
-        with self._lock:
-            self._unchanged |= unchanged
+        self._unchanged |= unchanged
         return [*(found[ref] for ref in unchanged), *self._get(left)]
 
     def _complete(self, read: Read, found: Sequence[Manifest]) -> Sequence[Manifest]:
@@ -111,6 +108,5 @@ class PlanReader:
 
     def _patiently(self, request: Callable[[], T]) -> T:
         """An API server that answered a moment ago may say 429 while it takes in a changed CRD."""
-        with self._lock:
-            self._reads += 1
+        self._reads += 1
         return wait_for(request, lambda _: True, deadline_after(_PATIENCE))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 
 from cryptography import x509
@@ -71,7 +72,7 @@ class Certificate:
     authority_key_id: bytes = b""
     unhandled: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def der(self) -> bytes:
         """The certificate's bytes."""
         return self.parsed.public_bytes(Encoding.DER)

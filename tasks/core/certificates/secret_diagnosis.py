@@ -89,10 +89,12 @@ def verdicts(state: CertificateState) -> tuple[tuple[str, Verdict], ...]:
     calls = [(hook.webhook, hook.service, hook.ca_bundle) for hook in state.webhooks] or [
         (service, service, state.secret.trust) for service in state.target.services
     ]
-    return tuple(
-        (label, verify_for_api_server(served, trust, server_name(service, namespace), state.now))
-        for label, service, trust in calls
-    )
+    # All webhooks of an operator have the same Service and caBundle, as a rule.
+    known = {
+        (service, trust): verify_for_api_server(served, trust, server_name(service, namespace), state.now)
+        for service, trust in {(service, trust) for _, service, trust in calls}
+    }
+    return tuple((label, known[service, trust]) for label, service, trust in calls)
 
 
 def severity_now(state: CertificateState) -> Severity:
