@@ -1,13 +1,14 @@
 """Our own calls to Prefect's API, beside those that its engine makes."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
+from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.errors import PrefectUnavailableError
 from tasks.core.reports import duration_text
 
@@ -17,7 +18,6 @@ PATIENCE = timedelta(minutes=1)
 _SOON = (0.1, 0.2, 0.4)
 """Seconds until a request that a busy server refused is sent again; then Prefect's own patience."""
 _TRIES = "osok_fleet_tries"
-_PAUSE = 0.5
 
 
 @contextmanager
@@ -45,23 +45,24 @@ def prefect_api(patience: timedelta = PATIENCE) -> Iterator[SyncPrefectClient]:
 
 
 def _greet(client: SyncPrefectClient, patience: timedelta) -> None:
-    deadline = time.monotonic() + patience.total_seconds()
-    while True:
-        try:
-            client.hello()
-        except httpx.ConnectError as error:
-            if time.monotonic() > deadline:
-                raise PrefectUnavailableError(
-                    "call Prefect's API",
-                    # Without a user and a password that an address may hold.
-                    f"{client.api_url.scheme}://{client.api_url.netloc.decode()}",
-                    f"a connection within {duration_text(patience)}",
-                    str(error),
-                    "Start the Prefect server, or correct the setting PREFECT_API_URL.",
-                ) from error
-            time.sleep(_PAUSE)
-        else:
-            return
+    refusal = wait_for(partial(_refusal, client), lambda found: found is None, deadline_after(patience))
+    if refusal is not None:
+        raise PrefectUnavailableError(
+            "call Prefect's API",
+            # Without a user and a password that an address may hold.
+            f"{client.api_url.scheme}://{client.api_url.netloc.decode()}",
+            f"a connection within {duration_text(patience)}",
+            str(refusal),
+            "Start the Prefect server, or correct the setting PREFECT_API_URL.",
+        ) from refusal
+
+
+def _refusal(client: SyncPrefectClient) -> httpx.ConnectError | None:
+    try:
+        client.hello()
+    except httpx.ConnectError as error:
+        return error
+    return None
 
 
 def _come_back_soon(response: httpx.Response) -> None:
