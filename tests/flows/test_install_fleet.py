@@ -7,6 +7,7 @@ from deployments.rehearsal.world import World
 from flows.install_fleet import install_fleet
 from tasks.core.manifests import Manifest, ObjectRef
 from tests.support.artifacts import artifacts_with, document_in
+from tests.support.crashes import OUR_ACCOUNTS
 
 pytestmark = pytest.mark.cluster
 
@@ -58,6 +59,6 @@ def test_a_second_run_writes_nothing(installed_world: World) -> None:
     ours = [
         request
         for request in control_plane.audited_requests()[before:]
-        if request.user.startswith("system:serviceaccount:osok-fleet:") and request.changes_something
+        if request.user.startswith(OUR_ACCOUNTS) and request.changes_something
     ]
     assert ours == []

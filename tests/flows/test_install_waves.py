@@ -23,6 +23,7 @@ from tasks.core.manifests import ObjectRef
 from tasks.core.rollout.leases import LEASE
 from tests.support.artifacts import newest_artifact
 from tests.support.certificates import write_authority
+from tests.support.crashes import OUR_ACCOUNTS
 from tests.support.gates import left_over, own_run, published
 from tests.support.worlds import WorldStarter
 
@@ -35,7 +36,6 @@ pytestmark = [
 
 FLEET, CANARY, REST, GONE = "waves", "waves-canary", "waves-rest", "waves-gone"
 CATALOG_SERVICE = ObjectRef("v1", "Service", "oci-service-operator-catalog", "oci-service-operator-system")
-OUR_ACCOUNTS = "system:serviceaccount:osok-fleet:"
 OTHER_UID = "00000000-0000-0000-0000-000000000000"
 WAVES: Mapping[str, Any] = {
     "waves": [

@@ -16,6 +16,7 @@ from flows.verify_fleet import verify_fleet
 from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.manifests import Manifest, ObjectRef
 from tests.support.artifacts import document_in, newest_artifact
+from tests.support.crashes import OUR_ACCOUNTS
 from tests.support.drift_cases import webhook
 from tests.support.drift_worlds import PATIENCE, DriftBench, drift_bench
 from tests.support.events import events_of
@@ -41,7 +42,6 @@ QUICKLY = {"confirm_after": "PT0.1S", "live_checks": "NONE"}
 AT_ONCE = {"missing": "REPAIR", "changed": "REPAIR", "unexpected": "REPAIR", "first_wait": "PT0S"}
 ASKING = {"missing": "PROPOSE", "changed": "PROPOSE", "first_wait": "PT0S"}
 BOOTSTRAP = "system:serviceaccount:osok-fleet:osok-fleet-bootstrap"
-OUR_ACCOUNTS = "system:serviceaccount:osok-fleet:"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from deployments.rehearsal.prefect_services import PrefectServices
 
-_OUR_ACCOUNTS = "system:serviceaccount:osok-fleet:"
+OUR_ACCOUNTS = "system:serviceaccount:osok-fleet:"
+"""How the user names of our accounts begin."""
 _PAUSE = 0.01
 
 
@@ -42,7 +43,7 @@ class KillPoint:
         """Whether an audit event is such a request of ours."""
         target = event.get("objectRef") or {}
         return (
-            event["user"]["username"].startswith(_OUR_ACCOUNTS)
+            event["user"]["username"].startswith(OUR_ACCOUNTS)
             and event["verb"] == self.verb
             and target.get("resource") == self.resource
             and self.name in ("", target.get("name"))
