@@ -19,6 +19,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from flows.verify_fleet import verify_fleet
 from tasks.core.drift.results import ClusterVerification, FleetVerification
 from tasks.documents import read_document
+from tasks.drift.batches import count_processes
 from tasks.drift.publishing import FLEET_KEY
 
 
@@ -28,8 +29,9 @@ class FleetRun:
 
     Attributes:
         seconds: From the call of the flow to its end.
-        cpu: CPU time of the process in that time, in seconds.
-        peak: The largest resident set of the process, in MiB.
+        cpu: CPU time of the process and those that it started in that time, in seconds.
+        peak: The largest resident set of the process, and for each one that looks at clusters that of the
+            largest, in MiB.
         states: How many clusters were found how.
         looks: Seconds of each verified cluster, and its read requests.
         missed: Seconds of each cluster that could not be verified.
@@ -52,19 +54,25 @@ class FleetRun:
 
 def run(parameters: dict[str, object]) -> FleetRun:
     """Run the flow and measure."""
-    started, used = time.monotonic(), time.process_time()
+    started, used = time.monotonic(), _cpu()
     state = verify_fleet(**parameters, return_state=True)
-    seconds, cpu = time.monotonic() - started, time.process_time() - used
+    seconds, cpu = time.monotonic() - started, _cpu() - used
     run_id = state.state_details.flow_run_id
     if run_id is None:
         raise LookupError("the run has no id")
     fleet = _results(run_id)
     counts = {one.state.value: fleet.count(one.state) for one in fleet.clusters}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    looking = count_processes() * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + looking) / 1024
     looks = tuple((one.seconds, one.reads) for one in fleet.clusters if _is_verified(one))
     missed = tuple(one.seconds for one in fleet.clusters if not _is_verified(one))
     alarms = [item.summary for one in fleet.clusters for item in one.items]
     return FleetRun(seconds, cpu, peak, counts, looks, missed, tuple(dict.fromkeys(alarms)))
+
+
+def _cpu() -> float:
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 def _results(run_id: UUID) -> FleetVerification:

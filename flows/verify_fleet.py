@@ -24,7 +24,7 @@ from tasks.drift.batches import PARALLEL
 from tasks.drift.clusters import clusters_to_verify
 from tasks.drift.looking import Looker
 from tasks.drift.publication import hand_on
-from tasks.drift.publishing import ClusterDocument, publish, read_memories, with_last_time
+from tasks.drift.publishing import ClusterDocument, publish, read_memories, silent_first, with_last_time
 from tasks.drift.repairing import RepairOrder
 from tasks.drift.repairs import repair_drift
 from tasks.drift.verifying import Verified, expectation_of
@@ -98,7 +98,7 @@ def verify_fleet(  # noqa: PLR0913, PLR0917 - each parameter is one group of the
     known = read_memories(names)
     memories = {name: known[name].memory if name in known else ClusterMemory() for name in names}
     looker = Looker(operator, olm, metrics_server, choice, execution)
-    verified = looker.look(names, expected, memories)
+    verified = looker.look(silent_first(names, known), expected, memories)
     if not repair.changes_nothing:
         order = RepairOrder(sources, expected, choice, repair)
         verified = repair_drift(verified, order, lambda so_far: _tell(so_far, known, publication))

@@ -20,9 +20,10 @@ from blocks.certificate_authority import AuthorityKind
 from deployments.rehearsal.breaking import BREAKAGES, Breaker
 from deployments.rehearsal.deciding import Gate, follow_and_decide
 from deployments.rehearsal.fleet import WAVES, drift_and_repair, label_clusters
+from deployments.rehearsal.prefect_database import empty_database
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.preparing import NEEDS, OCI_AUTHORITY, RehearsalTenancy, prepare
-from deployments.rehearsal.programs import OlmVersion, ensure_programs
+from deployments.rehearsal.programs import OlmVersion, cache_folder, ensure_programs
 from deployments.rehearsal.running import (
     AUTHORITY,
     FinishedRun,
@@ -63,7 +64,11 @@ def main() -> int:
 def _rehearse(arguments: argparse.Namespace, folder: Path) -> int:
     olm = OlmVersion(arguments.olm)
     began = time.monotonic()
-    ensure_programs(olm, _say)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        # While Go downloads modules it leaves a processor idle.
+        making = pool.submit(empty_database, cache_folder())
+        ensure_programs(olm, _say)
+        making.result()
     built = _since(began)
     began = time.monotonic()
     with (

@@ -5,7 +5,7 @@ called, before it is opened or in another process.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,11 @@ _PAUSE_MS = 2_000
 _TEXT = "textarea, input"
 _CHOSEN = ".p-select-button__value"
 _OPTION = ".p-select-option"
+_ITEM = ".schema-form-property-array-item"
 _DIALOG = ".p-modal__body"
 
+Label = str | int
+"""What a person reads at a field or group; of an item of a list its number, from 0 on."""
 Resolver = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Gives the definition that a property of a JSON schema refers to, or the property itself."""
 
@@ -132,7 +135,8 @@ class RunForm:
     """The form that Prefect makes of a flow's parameters, or of what a suspended run waits for.
 
     Fields are found by the labels that people read.
-    A field is named by its own label after those of the groups that it stands in.
+    A field is named by its own label after those of the groups that it stands in. An item of a list has none,
+    and is named by its number.
 
     Args:
         page: The open page.
@@ -144,36 +148,39 @@ class RunForm:
         self._place = place
         self.submit_button = page.get_by_role("button", name="Submit")
 
-    def field(self, *labels: str) -> Locator:
+    def field(self, *labels: Label) -> Locator:
         """A field, or a group of fields."""
         found = self.page.locator(self._place)
         for label in labels:
-            found = found.locator(f"xpath=.//{_property_with_label(label)}").first
+            if isinstance(label, int):
+                found = found.locator(_ITEM).nth(label)
+            else:
+                found = found.locator(f"xpath=.//{_property_with_label(label)}").first
         return found
 
-    def value(self, *labels: str) -> str:
+    def value(self, *labels: Label) -> str:
         """What a text field or a list to choose from shows."""
         field = self.field(*labels)
         chosen = field.locator(_CHOSEN)
         return chosen.inner_text() if chosen.count() else field.locator(_TEXT).input_value()
 
-    def choices(self, *labels: str) -> list[str]:
+    def choices(self, *labels: Label) -> list[str]:
         """What a list offers."""
         self._open_list(*labels)
         offered = [option.strip() for option in self.page.locator(_OPTION).all_inner_texts()]
         self.page.keyboard.press("Escape")
         return offered
 
-    def choose(self, value: str, *labels: str) -> None:
+    def choose(self, value: str, *labels: Label) -> None:
         """Choose from a list."""
         self._open_list(*labels)
         self.page.locator(_OPTION).get_by_text(value, exact=True).click()
 
-    def write(self, value: str, *labels: str) -> None:
+    def write(self, value: str, *labels: Label) -> None:
         """Type into a text field."""
         self.field(*labels).locator(_TEXT).fill(value)
 
-    def add_items(self, values: Iterable[str], *labels: str) -> None:
+    def add_items(self, values: Iterable[str], *labels: Label) -> None:
         """Add items to a list of texts."""
         field = self.field(*labels)
         for value in values:
@@ -184,7 +191,7 @@ class RunForm:
         """Enter parameters into the fields that the deployment's JSON schema gives labels to."""
         self._fill_group((), schema, resolver(schema), parameters)
 
-    def submit_refused(self, message: str, *labels: str) -> None:
+    def submit_refused(self, message: str, *labels: Label) -> None:
         """Press Submit until a message is shown beside a field, or anywhere without labels.
 
         A press is lost where it comes before the form has got its definition.
@@ -233,7 +240,7 @@ class RunForm:
 
     def _fill_group(
         self,
-        labels: tuple[str, ...],
+        labels: tuple[Label, ...],
         group: Mapping[str, Any],
         resolve: Resolver,
         values: Mapping[str, Any],
@@ -247,11 +254,26 @@ class RunForm:
             elif "enum" in target:
                 self.choose(value, *path)
             elif target["type"] == "array":
-                self.add_items(value, *path)
+                self._fill_list(path, resolve(target["items"]), resolve, value)
             else:
                 self.write(str(value), *path)
 
-    def _open_list(self, *labels: str) -> None:
+    def _fill_list(
+        self,
+        labels: tuple[Label, ...],
+        item: Mapping[str, Any],
+        resolve: Resolver,
+        values: Sequence[Any],
+    ) -> None:
+        if "properties" not in item:
+            self.add_items(values, *labels)
+            return
+        for place, value in enumerate(values):
+            # The last one: an item may hold a list with a button of its own.
+            self.field(*labels).get_by_role("button", name="Add item").last.click()
+            self._fill_group((*labels, place), item, resolve, value)
+
+    def _open_list(self, *labels: Label) -> None:
         # By keyboard: the list opens on focus already, and a click closes it again.
         self.field(*labels).locator(".p-select-button__control").press("Space")
         self.page.locator(_OPTION).first.wait_for()

@@ -23,6 +23,8 @@ _KUBERNETES_STAMP = (
     "-X k8s.io/component-base/version.gitMajor=1",
     "-X k8s.io/component-base/version.gitMinor=36",
 )
+# The linker leaves out what debuggers need (-s -w); not making it at all saves 7 % of a build's CPU time.
+_NO_DWARF = "-gcflags=all=-dwarf=false"
 # opm's own Makefile builds with these; the two drivers need C libraries.
 _OPM_TAGS = (
     "containers_image_openpgp",
@@ -82,8 +84,8 @@ class Recipe:
 
     @property
     def build_flags(self) -> tuple[str, ...]:
-        """The flags of `go build`."""
-        return (f"-tags={','.join(self.tags)}", f"-ldflags={' '.join(self.linker_flags)}")
+        """The flags of `go build`; the first is for `go list` as well."""
+        return (f"-tags={','.join(self.tags)}", f"-ldflags={' '.join(self.linker_flags)}", _NO_DWARF)
 
     def go_line(self) -> str:
         """The lowest Go version that go.mod accepts, such as `1.26.3`."""

@@ -17,6 +17,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import TaskRunSort
+from prefect.logging.handlers import APILogHandler
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_HOME,
@@ -68,6 +69,8 @@ def prefect_environment(services: PrefectServices) -> Iterator[SyncPrefectClient
     try:
         with temporary_settings(settings), prefect_api() as client:
             yield client
+            # Logs that are still to be sent would be tried for over a minute after the server has ended.
+            APILogHandler().flush()
     finally:
         for name, value in before.items():
             if value is None:

@@ -1,6 +1,6 @@
 """What a verification leaves in Prefect: pages for people, JSON for machines, memory for the next run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
@@ -12,7 +12,7 @@ from tasks.connections.prefect_api import prefect_api
 from tasks.core.drift.items import DATA
 from tasks.core.drift.memory import ClusterMemory
 from tasks.core.drift.reports import cluster_page, fleet_status
-from tasks.core.drift.results import ClusterVerification, FleetVerification
+from tasks.core.drift.results import ClusterVerification, FleetVerification, VerificationState
 from tasks.documents import fenced, read_document
 from tasks.drift.verifying import Verified
 
@@ -48,6 +48,12 @@ def read_memories(clusters: Sequence[str]) -> dict[str, ClusterDocument]:
                 if document is not None:
                     found[keys[artifact.key]] = document
     return found
+
+
+def silent_first(clusters: Iterable[str], known: Mapping[str, ClusterDocument]) -> list[str]:
+    """Who did not answer last time, then the others: the timeouts pass while those are looked at."""
+    silent = {name for name, one in known.items() if one.result.state is VerificationState.UNREACHABLE}
+    return sorted(clusters, key=lambda name: name not in silent)
 
 
 def with_last_time(

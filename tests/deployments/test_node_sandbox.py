@@ -15,6 +15,7 @@ from deployments.rehearsal.node.launching import Bind, Sandbox, SandboxSpec, che
 from deployments.rehearsal.node.network import Network, connect_to
 from deployments.rehearsal.node.probes import Probe
 from tasks.core.errors import PrerequisiteError
+from tests.support.crashes import is_running
 
 ADDRESS = "198.18.0.7"
 NO_GRACE = timedelta(0)
@@ -157,7 +158,7 @@ def test_what_the_program_started_ends_with_it(start: Callable[..., Started], tm
 
     started.sandbox.stop(NO_GRACE)
 
-    _wait_until(lambda: not _runs(child))
+    _wait_until(lambda: not is_running(child))
 
 
 def test_two_programs_listen_on_the_same_port_without_meeting(
@@ -229,7 +230,7 @@ def test_no_program_outlives_the_process_that_started_it(tmp_path: Path) -> None
     program = int((tmp_path / "pid").read_text())
 
     assert owner.returncode == -signal.SIGKILL
-    _wait_until(lambda: not _runs(program))
+    _wait_until(lambda: not is_running(program))
 
 
 _OWNER = """
@@ -276,14 +277,6 @@ def _ask_through(network: Network, sandbox: Sandbox) -> bytes:
 def _wait_for_output(started: Started) -> None:
     _wait_until(lambda: bool(started.log.read_bytes()) or started.ended.is_set())
     assert not started.ended.is_set(), started.log.read_text()
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process is there and no zombie: not every machine's init collects those."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

@@ -1,5 +1,7 @@
 """verify-fleet as a deployed run: states, artifacts, events, and what the next run remembers (R1–R22)."""
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -79,9 +81,10 @@ def test_a_cluster_whose_own_run_no_worker_takes_is_told_as_not_verified(
 
 
 @pytest.mark.long
-def test_a_large_fleet_has_a_task_run_for_fifty_clusters_and_a_result_for_each(
+def test_a_large_fleet_has_a_task_run_for_each_processor_and_a_result_for_each_cluster(
     untouched_world: World, bench: DriftBench, prefect_server: SyncPrefectClient
 ) -> None:
+    processes = min(len(os.sched_getaffinity(0)), 4)
     darks = [f"large-{number:03}" for number in range(100)]
     for name in darks:
         KubernetesCluster.model_validate(dark_block_fields()).save(name, overwrite=True)
@@ -96,14 +99,13 @@ def test_a_large_fleet_has_a_task_run_for_fifty_clusters_and_a_result_for_each(
     assert set(found.values()) == {VerificationState.UNREACHABLE}
     wanted = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
     tasks = wait_for(
-        lambda: prefect_server.read_task_runs(flow_run_filter=wanted),
-        lambda found: sum(one.name.startswith("verify-cluster") for one in found) >= 3,
+        lambda: [one.name for one in prefect_server.read_task_runs(flow_run_filter=wanted)],
+        lambda names: sum(name.startswith("verify-cluster") for name in names) >= processes,
         deadline_after(timedelta(minutes=1)),
     )
-    assert sorted(one.name for one in tasks if one.name.startswith("verify-cluster")) == [
-        "verify-clusters/large-000 to large-049",
-        "verify-clusters/large-050 to large-098",
-        "verify-clusters/large-099 to large-099",
+    shares = Counter(number % processes for number in range(101))
+    assert sorted(name for name in tasks if name.startswith("verify-cluster")) == [
+        f"verify-clusters/{number + 1}: {shares[number]} clusters" for number in range(processes)
     ]
 
 

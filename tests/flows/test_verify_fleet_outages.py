@@ -1,4 +1,7 @@
-"""A verification of a hundred clusters goes through the loss of database, server and worker (R1-R22)."""
+"""A verification of a hundred clusters goes through the loss of database, server and worker (R1-R22).
+
+One more than a hundred, and processes of their own look at them.
+"""
 
 import socket
 import tempfile
@@ -6,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,17 +25,18 @@ from deployments.rehearsal.postgres import Postgres, find_postgres
 from deployments.rehearsal.prefect_services import PrefectServices
 from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import FinishedRun, follow, prefect_environment, submit
+from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.drift.results import FleetVerification
 from tasks.core.errors import PrerequisiteError
 from tests.support.artifacts import document_in
-from tests.support.crashes import kill_worker_and_flow_runs
+from tests.support.crashes import descendants, is_running, kill_worker_and_flow_runs
 from tests.support.installed import WorldReport, installed_world_in
 from tests.support.rotations import FLEET_ACCOUNT
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.parametrize("clusters", [100, 101])]
 
 DEPLOYMENT = "verify-fleet/verify-fleet"
-REACHABLE, DARK = 95, 5
+REACHABLE, DARK = 96, 5
 BEGUN = 20
 """So many looks have begun when something is lost."""
 OUTAGE = 25.0
@@ -40,20 +45,21 @@ OUTAGE = 25.0
 
 @dataclass(frozen=True)
 class Site:
-    """A server of its own with a worker, and a hundred clusters: names of one, and some that are gone."""
+    """A server of its own with a worker, and 101 clusters: names of one, and some that are gone."""
 
     services: PrefectServices
     client: SyncPrefectClient
     control_plane: ControlPlane
     parameters: dict[str, Any]
 
-    def begin(self) -> UUID:
-        """Start a run; returns when it is in the middle of its clusters.
+    def begin(self, clusters: int) -> UUID:
+        """Start a run with so many clusters; returns when it is in the middle of them.
 
         The audit log is the clock: a task run reaches Prefect's API up to seconds after it began.
         """
         offset = self.control_plane.audit_log.stat().st_size
-        run = submit(self.client, DEPLOYMENT, self.parameters)
+        chosen = self.parameters["clusters"][:clusters]
+        run = submit(self.client, DEPLOYMENT, {**self.parameters, "clusters": chosen})
         while self.looked_at(offset) < BEGUN:
             state = self.client.read_flow_run(run.id).state
             assert state is None or not state.is_final(), state
@@ -118,13 +124,19 @@ def site(
             yield Site(services, client, world.clusters[0].control_plane, parameters)
 
 
+def helpers_of(services: PrefectServices) -> frozenset[int]:
+    """The processes that flow runs of the worker started for their own work."""
+    found = descendants(services.worker.pid)
+    return frozenset(pid for pid in found if b"multiprocessing" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
 def states_in(ended: FinishedRun) -> Counter[str]:
     fleet = FleetVerification.model_validate(document_in(ended.artifacts["fleet-status-json"]))
     return Counter(one.state.value for one in fleet.clusters)
 
 
-def test_a_run_goes_through_a_restart_of_the_server(site: Site) -> None:
-    run = site.begin()
+def test_a_run_goes_through_a_restart_of_the_server(site: Site, clusters: int) -> None:
+    run = site.begin(clusters)
 
     site.services.kill_server()
     time.sleep(OUTAGE)
@@ -132,13 +144,15 @@ def test_a_run_goes_through_a_restart_of_the_server(site: Site) -> None:
     ended = site.follow(run)
 
     assert ended.state == "NotVerified", ended.message
-    assert states_in(ended) == {"FINE": REACHABLE, "UNREACHABLE": DARK}
+    assert states_in(ended) == {"FINE": clusters - DARK, "UNREACHABLE": DARK}
 
 
-def test_a_run_goes_through_a_restart_of_postgresql(site: Site, database: Postgres | None) -> None:
+def test_a_run_goes_through_a_restart_of_postgresql(
+    site: Site, database: Postgres | None, clusters: int
+) -> None:
     if database is None:
         pytest.skip("no PostgreSQL on this machine; Debian has it in the package postgresql")
-    run = site.begin()
+    run = site.begin(clusters)
 
     database.stop()
     time.sleep(OUTAGE)
@@ -146,13 +160,20 @@ def test_a_run_goes_through_a_restart_of_postgresql(site: Site, database: Postgr
     ended = site.follow(run)
 
     assert ended.state == "NotVerified", ended.message
-    assert states_in(ended) == {"FINE": REACHABLE, "UNREACHABLE": DARK}
+    assert states_in(ended) == {"FINE": clusters - DARK, "UNREACHABLE": DARK}
 
 
-def test_a_run_that_lost_its_worker_tells_every_cluster_when_it_is_tried_again(site: Site) -> None:
-    run = site.begin()
+def test_a_run_that_lost_its_worker_tells_every_cluster_when_it_is_tried_again(
+    site: Site, clusters: int
+) -> None:
+    """What its processes started ends with them."""
+    run = site.begin(clusters)
 
-    kill_worker_and_flow_runs(site.services)
+    looking = helpers_of(site.services)
+    kill_worker_and_flow_runs(site.services, spared=looking)
+    wait_for(
+        lambda: any(map(is_running, looking)), lambda left: not left, deadline_after(timedelta(seconds=10))
+    )
     site.services.start_worker()
     # What a person does, or the automation for lost runs.
     site.client.set_flow_run_state(run, Crashed(), force=True)
@@ -160,4 +181,4 @@ def test_a_run_that_lost_its_worker_tells_every_cluster_when_it_is_tried_again(s
     ended = site.follow(run)
 
     assert ended.state == "NotVerified", ended.message
-    assert states_in(ended) == {"FINE": REACHABLE, "UNREACHABLE": DARK}
+    assert states_in(ended) == {"FINE": clusters - DARK, "UNREACHABLE": DARK}

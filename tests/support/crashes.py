@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -91,15 +91,23 @@ class AuditWatch:
         self._lines.close()
 
 
-def kill_worker_and_flow_runs(services: PrefectServices) -> list[int]:
+def kill_worker_and_flow_runs(services: PrefectServices, spared: Collection[int] = frozenset()) -> list[int]:
     """SIGKILL the worker first, so that it cannot report its children, then them; returns the killed ids."""
     worker = services.worker
-    children = descendants(worker.pid)
+    children = [child for child in descendants(worker.pid) if child not in spared]
     worker.send(signal.SIGKILL)
     for child in children:
         os.kill(child, signal.SIGKILL)
     worker.stop()
     return [worker.pid, *children]
+
+
+def is_running(process_id: int) -> bool:
+    """Whether a process is there and has not ended; nobody may have asked yet how it ended."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def descendants(process_id: int) -> list[int]:

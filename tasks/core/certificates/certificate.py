@@ -1,5 +1,6 @@
 """A certificate as verifiers see it: the facts that path building, OLM and people look at (RFC 5280)."""
 
+import copyreg
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -15,6 +16,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tasks.core.certificates.der import describe_name, name_attributes
 from tasks.core.certificates.keys import spki_sha256
 from tasks.core.manifests import sha256_hex
+
+
+def _load(der: bytes) -> x509.Certificate:
+    return x509.load_der_x509_certificate(der)  # its own name is not one that pickle finds
+
+
+# What is expected of a cluster holds certificates, and goes to the processes that look at a large fleet.
+copyreg.pickle(x509.Certificate, lambda parsed: (_load, (parsed.public_bytes(Encoding.DER),)))
 
 
 @dataclass(frozen=True)

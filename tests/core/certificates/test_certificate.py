@@ -1,6 +1,7 @@
 """Certificates and their raw names are read as verifiers read them, OLM's own included."""
 
 import contextlib
+import pickle
 import warnings
 from dataclasses import replace
 from datetime import timedelta
@@ -200,3 +201,12 @@ def test_mail_constraints_do_not_touch_hosts() -> None:
     mail = Names(others=("RFC822Name:b.c",))
 
     assert permits(Subtrees(mail, Names()), HOSTS)
+
+
+def test_a_certificate_goes_to_another_process_as_it_is() -> None:
+    certificate = make(LEAF, ROOT)
+
+    arrived = pickle.loads(pickle.dumps(certificate))  # noqa: S301 - our own bytes
+
+    assert arrived == certificate
+    assert arrived.der == certificate.der
