@@ -1,7 +1,8 @@
 """What one look of verify-fleet at an untouched cluster costs, and whether it ever reports what is not there.
 
 `python -m benchmarks.verify --looks 100` installs on a new cluster for each OLM version, lets OLM run, looks
-a hundred times with and without live checks, and writes docs/benchmarks-verify.md. Every look is judged by
+a hundred times with and without live checks, and writes docs/benchmarks-verify.md. Between the looks it
+waits, so that OLM's own look at everything every five minutes falls among them. Every look is judged by
 itself, without the second one that the flow takes before it reports.
 """
 
@@ -113,8 +114,11 @@ def look(client: ClusterClient, expected: Expectation, checks: LiveChecks) -> Lo
     )
 
 
-def measure(olm: OlmVersion, folder: Path, looks: int, report: Callable[[str], None]) -> list[Series]:
+def measure(
+    olm: OlmVersion, folder: Path, looks: int, pause: timedelta, report: Callable[[str], None]
+) -> list[Series]:
     """Install on a new cluster and look at it."""
+    folder.mkdir()
     with World(folder, olm, 1, report, f"verify-{folder.name}") as world:
         save_blocks(world)
         parameters = world.parameters()
@@ -133,16 +137,16 @@ def measure(olm: OlmVersion, folder: Path, looks: int, report: Callable[[str], N
             lambda items: not items,
             deadline_after(_SETTLED_WITHIN),
         )
-        found = []
-        for checks in LiveChecks:
-            report(f"OLM {olm.value}: {looks} looks, live checks {checks}")
-            found.append(
-                Series(olm.value, checks, tuple(look(client, expected, checks) for _ in range(looks)))
-            )
-        return found
+        report(f"OLM {olm.value}: {looks} looks, with and without live checks")
+        found: dict[LiveChecks, list[Look]] = {checks: [] for checks in LiveChecks}
+        for _ in range(looks):
+            for checks, so_far in found.items():
+                so_far.append(look(client, expected, checks))
+            time.sleep(pause.total_seconds())
+        return [Series(olm.value, checks, tuple(all_looks)) for checks, all_looks in found.items()]
 
 
-def document(series: list[Series]) -> str:
+def document(series: list[Series], pause: timedelta, lasted: timedelta) -> str:
     """The page."""
     rows = "".join(_row(one) for one in series)
     total = sum(len(one.looks) for one in series)
@@ -152,8 +156,9 @@ def document(series: list[Series]) -> str:
 
 `python -m benchmarks.verify --looks {len(series[0].looks)}` on {datetime.now(UTC):%Y-%m-%d}.
 {os.cpu_count()} cores, shared with other work. One real cluster for each OLM version, install-fleet done, OLM
-running. Each look reads everything and is judged alone; verify-fleet looks a second time before it reports
-anything new.
+running. With {pause.total_seconds():.0f} s between the looks all took {lasted.total_seconds() / 60:.0f} minutes,
+installations included; OLM looks at everything every five minutes. Each look reads everything and is judged
+alone; verify-fleet looks a second time before it reports anything new.
 
 | OLM | live checks | looks | reads | requests | received | median | p99 | of it comparing | false alarms |
 |---|---|---|---|---|---|---|---|---|---|
@@ -187,9 +192,11 @@ def main() -> None:
     parser.add_argument(
         "--looks", type=int, default=100, help="how often each cluster is looked at, each way"
     )
+    parser.add_argument("--pause", type=float, default=4, help="seconds between the looks")
     parser.add_argument("--olm", nargs="*", default=[each.value for each in OlmVersion], help="OLM versions")
     parser.add_argument("--output", type=Path, default=_DOCUMENT, help="where the page goes")
     chosen = parser.parse_args()
+    pause, started = timedelta(seconds=chosen.pause), time.monotonic()
     logging.getLogger("prefect").setLevel(logging.ERROR)
 
     def report(text: str) -> None:
@@ -201,14 +208,9 @@ def main() -> None:
             series = [
                 one
                 for number, olm in enumerate(map(OlmVersion, chosen.olm))
-                for one in _measured(olm, Path(folder) / f"w{number}", chosen.looks, report)
+                for one in measure(olm, Path(folder) / f"w{number}", chosen.looks, pause, report)
             ]
-    chosen.output.write_text(document(series))
-
-
-def _measured(olm: OlmVersion, folder: Path, looks: int, report: Callable[[str], None]) -> list[Series]:
-    folder.mkdir()
-    return measure(olm, folder, looks, report)
+    chosen.output.write_text(document(series, pause, timedelta(seconds=time.monotonic() - started)))
 
 
 if __name__ == "__main__":
