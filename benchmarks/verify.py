@@ -156,9 +156,9 @@ def document(series: list[Series], pause: timedelta, lasted: timedelta) -> str:
 
 `python -m benchmarks.verify --looks {len(series[0].looks)}` on {datetime.now(UTC):%Y-%m-%d}.
 {os.cpu_count()} cores, shared with other work. One real cluster for each OLM version, install-fleet done, OLM
-running. With {pause.total_seconds():.0f} s between the looks all took {lasted.total_seconds() / 60:.0f} minutes,
-installations included; OLM looks at everything every five minutes. Each look reads everything and is judged
-alone; verify-fleet looks a second time before it reports anything new.
+running, which looks at everything every five minutes. With {pause.total_seconds():.0f} s between the looks,
+and with the installations, it took {lasted.total_seconds() / 60:.0f} minutes. Each look reads everything and
+is judged alone; verify-fleet looks a second time before it reports anything new.
 
 | OLM | live checks | looks | reads | requests | received | median | p99 | of it comparing | false alarms |
 |---|---|---|---|---|---|---|---|---|---|

@@ -44,6 +44,8 @@ def main() -> int:
     """Run the rehearsal; the exit code says whether every cluster is installed and proven."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell has those ignore it that it starts in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for handler in logging.getLogger("prefect").handlers:
         # The log of a flow run in this process is in the Prefect UI, as that of the worker's.
         handler.setLevel(logging.ERROR)

@@ -134,7 +134,9 @@ def main() -> None:
     arguments = parser.parse_args()
     numbers = ALL_NUMBERS if arguments.number is None else [arguments.number]
     # Not a blocked signal and sigwait: the programs would inherit the mask and never see their SIGTERM.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # And SIGINT, which a shell has those ignore that it starts in the background.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         programs = ensure_programs(arguments.olm, _say)
         started = time.monotonic()
