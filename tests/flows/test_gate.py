@@ -145,7 +145,13 @@ def test_no_private_key_is_in_database_or_results_or_files(
     found = {name: find_in(written, forms_of(key)) for name, key in keys.items()}
 
     assert found == {"the webhook's key": [], "the CA's key": []}
-    assert names >= {"prefect.db", "prefect-worker.log", "prefect-server.log", "audit.log", "Events"}
+    assert names >= {
+        "prefect.db",
+        "prefect-worker-rehearsal.log",
+        "prefect-server.log",
+        "audit.log",
+        "Events",
+    }
 
 
 def digest_in(shown: str) -> str:

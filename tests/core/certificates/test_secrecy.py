@@ -102,12 +102,12 @@ def test_what_may_be_shown_is_not_taken_for_a_secret(value: object) -> None:
     assert find_secret(value) == ""
 
 
+# Without hyphens: Hypothesis finds the first line of a PEM key in our sources.
+ORDINARY = st.text(alphabet=st.characters(exclude_characters="-"), max_size=30)
+
+
 @given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.text(max_size=30),
-        st.lists,
-        max_leaves=10,
-    )
+    st.recursive(st.none() | st.booleans() | st.integers(-(2**64), 2**64) | ORDINARY, st.lists, max_leaves=10)
 )
 def test_ordinary_data_has_no_secret(value: object) -> None:
     assert find_secret(value) == ""
