@@ -115,21 +115,20 @@ class PrefectServices:
         self._processes.stop_one(self.server, timedelta(0))
         self._server = None
 
-    def start_worker(self, home: Path | None = None, limit: int | None = None) -> None:
+    def start_worker(self, home: Path | None = None) -> None:
         """Start a process worker on the work pool; it must exist.
 
         Args:
             home: The home and temporary folder of the worker and its flow runs; None: those of ours.
-            limit: How many flow runs it takes at a time; None: any number.
         """
         folders = {} if home is None else {"HOME": str(home), "TMPDIR": str(home)}
-        self._worker = self._start_worker("rehearsal", folders, limit)
+        self._worker = self._start_worker(WORK_POOL, folders)
 
-    def start_worker_elsewhere(self, name: str, home: Path) -> RunningProcess:
+    def start_worker_elsewhere(self, pool: str, home: Path) -> RunningProcess:
         """Start another process worker as on another machine: it shares no folder with the server.
 
         Args:
-            name: Its name in Prefect.
+            pool: The work pool; it must exist.
             home: Its home and temporary folder, for Prefect's files too.
         """
         folders = ("HOME", "TMPDIR", "PREFECT_HOME")
@@ -137,12 +136,12 @@ class PrefectServices:
             "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
             "PREFECT_LOCAL_STORAGE_PATH": str(home / "storage"),
         }
-        return self._start_worker(name, {**dict.fromkeys(folders, str(home)), **settings}, None)
+        return self._start_worker(pool, {**dict.fromkeys(folders, str(home)), **settings})
 
-    def _start_worker(self, name: str, settings: Mapping[str, str], limit: int | None) -> RunningProcess:
-        limited = () if limit is None else ("--limit", str(limit))
-        arguments = ("worker", "start", "--pool", WORK_POOL, "--name", name, "--with-healthcheck", *limited)
-        return self._start(f"prefect-worker-{name}", arguments, settings)
+    def _start_worker(self, pool: str, settings: Mapping[str, str]) -> RunningProcess:
+        # Without --with-healthcheck: that listens on every address of the machine.
+        arguments = ("worker", "start", "--pool", pool, "--name", f"{pool}-worker")
+        return self._start(f"prefect-worker-{pool}", arguments, settings)
 
     def deploy(self) -> None:
         """Create the work pool and every deployment of prefect.yaml, as `make deploy` does; schedules rest.

@@ -147,7 +147,7 @@ def test_no_private_key_is_in_database_or_results_or_files(
     assert found == {"the webhook's key": [], "the CA's key": []}
     assert names >= {
         "prefect.db",
-        "prefect-worker-rehearsal.log",
+        "prefect-worker-osok-fleet.log",
         "prefect-server.log",
         "audit.log",
         "Events",
