@@ -101,9 +101,11 @@ class Bench:
     def serve_ours(self) -> None:
         """Everything as publishing leaves it, taken over by the operator; the request still there."""
         self._issue_request()
-        self.write(crt=ISSUED.pem, key=1, trust=CA.pem)
-        self.write_bundles(CA.pem)
-        self.wait_until_served(ISSUED)
+        self._write_ours()
+        seen = wait_for(
+            self._served_of_ours, lambda served: served == {ISSUED.sha256}, deadline_after(_PATIENCE)
+        )
+        assert seen == {ISSUED.sha256}
 
     def write(self, crt: bytes = b"", trust: bytes = b"", key: int = 0) -> None:
         """Write entries of the Secret; the key is one of the workshop's. OLM's label is put on."""
@@ -169,6 +171,16 @@ class Bench:
         self.wait_until_served(facts.leaf)
         self.start_olm()
         self.wait_until_served(facts.leaf)
+
+    def _write_ours(self) -> None:
+        self.write(crt=ISSUED.pem, key=1, trust=CA.pem)
+        self.write_bundles(CA.pem)
+
+    def _served_of_ours(self) -> set[str]:
+        """What is served. OLM may act late on what was there before: what it wrote is overwritten."""
+        if self.content() != (ISSUED.pem, CA.pem, {CA.pem}):
+            self._write_ours()
+        return self._served()
 
     def _issue_request(self) -> None:
         if self.client.get(self._request_ref(_REQUEST)) is None:
