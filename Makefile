@@ -31,7 +31,7 @@ $(UV):
 setup: .venv/.synced  ## Install uv and the locked dependencies into this folder
 
 programs: setup  ## Build every program that the tests run (cached outside the checkout)
-	$(RUN) python -m deployments.rehearsal.programs --olm 0.20.0 kubectl metrics-server cfssl
+	$(RUN) python -m deployments.rehearsal.programs --olm 0.20.0 kubectl metrics-server cfssl pushgateway
 
 rehearsal: setup  ## Install the operator on an embedded control plane through Prefect (KEEP=1, CLUSTERS=N, OLM=0.20.0, AUTHORITY=OCI)
 	$(RUN) python -m deployments.rehearsal --clusters $(CLUSTERS) --olm $(OLM) $(if $(AUTHORITY),--authority $(AUTHORITY)) $(if $(KEEP),--keep)

@@ -1,3 +1,3 @@
 """Fixtures that every folder of tests may use."""
 
-pytest_plugins = ["tests.support.control_planes", "tests.support.worlds"]
+pytest_plugins = ["tests.support.control_planes", "tests.support.pushgateways", "tests.support.worlds"]

@@ -48,6 +48,8 @@ class GoModule(StrEnum):
     """The metrics server, in a module of its own: with the libraries of the default one 0.8.0 panics."""
     CFSSL = "cfssl"
     """cfssl and cfssljson, for comparisons with the runbook."""
+    PUSHGATEWAY = "pushgateway"
+    """The Pushgateway of the Prometheus project, for tests of what is pushed to one."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,11 @@ RECIPES: Mapping[GoModule, Recipe] = {
                 "github.com/cloudflare/cfssl/cmd/cfssl": "cfssl",
                 "github.com/cloudflare/cfssl/cmd/cfssljson": "cfssljson",
             },
+        ),
+        Recipe(
+            GoModule.PUSHGATEWAY,
+            _GO_FOLDER / "pushgateway",
+            {"github.com/prometheus/pushgateway": "pushgateway"},
         ),
     )
 }

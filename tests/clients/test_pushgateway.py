@@ -1,4 +1,4 @@
-"""Pushes to a Pushgateway on loopback: what replaces what, logins, and every way in which one fails."""
+"""Pushes to the real Pushgateway and to servers that answer otherwise: groups, logins, every failure."""
 
 import socket
 from collections.abc import Iterator
@@ -14,19 +14,15 @@ from tasks.core.drift.metrics import registry_of
 from tasks.core.drift.results import FleetVerification
 from tasks.core.errors import InputError, PublicationError, PublicationUnavailableError, Reaction
 from tests.support.fleet_results import fleet, item, verified
-from tests.support.pushgateways import PushgatewayServer
+from tests.support.pushgateways import PASSWORD, USER, RunningPushgateway
 
-PASSWORD = "correct:horse"
-
-
-@pytest.fixture
-def gateway(httpserver: HTTPServer) -> PushgatewayServer:
-    return PushgatewayServer(httpserver)
+LOGIN = f"{USER}:{PASSWORD}"
 
 
-def push(gateway: PushgatewayServer, name: str, of: FleetVerification, login: str = "") -> None:
-    secret = authorization_of(SecretStr(login)) if login else None
-    push_metrics(Pushgateway(gateway.url, secret), name, registry_of(name, of))
+def push(
+    gateway: RunningPushgateway, name: str, of: FleetVerification, authorization: SecretStr | None = None
+) -> None:
+    push_metrics(Pushgateway(gateway.url, authorization), name, registry_of(name, of))
 
 
 def push_to(server: HTTPServer, authorization: SecretStr | None = None) -> None:
@@ -35,48 +31,53 @@ def push_to(server: HTTPServer, authorization: SecretStr | None = None) -> None:
 
 
 def test_a_push_replaces_the_group_so_that_series_of_clusters_that_are_gone_go(
-    gateway: PushgatewayServer,
+    pushgateway: RunningPushgateway,
 ) -> None:
-    push(gateway, "prod", fleet(verified("gone", item()), verified("stays")))
-    push(gateway, "prod", fleet(verified("stays")))
+    push(pushgateway, "prod", fleet(verified("gone", item()), verified("stays")))
+    push(pushgateway, "prod", fleet(verified("stays")))
 
-    assert gateway.series("osok_verification_reads") == {("stays", "prod"): 18.0}
+    assert pushgateway.series("osok_verification_reads") == {("stays", "prod"): 18.0}
 
 
-def test_two_fleets_have_two_groups(gateway: PushgatewayServer) -> None:
-    push(gateway, "prod", fleet(verified("a")))
-    push(gateway, "test", fleet(verified("b")))
+def test_two_fleets_have_two_groups(pushgateway: RunningPushgateway) -> None:
+    push(pushgateway, "prod", fleet(verified("a")))
+    push(pushgateway, "test", fleet(verified("b")))
 
-    assert gateway.paths() == [
-        "/metrics/job/osok-verify-fleet/fleet/prod",
-        "/metrics/job/osok-verify-fleet/fleet/test",
+    assert pushgateway.groups() == [
+        {"job": "osok-verify-fleet", "fleet": "prod"},
+        {"job": "osok-verify-fleet", "fleet": "test"},
     ]
-    assert gateway.series("osok_verification_reads") == {("a", "prod"): 18.0, ("b", "test"): 18.0}
+    assert pushgateway.series("osok_verification_reads") == {("a", "prod"): 18.0, ("b", "test"): 18.0}
 
 
-@pytest.mark.parametrize(
-    ("login", "header"),
-    [(f"ada:{PASSWORD}", "Basic YWRhOmNvcnJlY3Q6aG9yc2U="), ("eyJ0.abc_-+/=", "Bearer eyJ0.abc_-+/=")],
-)
-def test_a_login_is_a_user_with_password_or_a_bearer_token(
-    gateway: PushgatewayServer, login: str, header: str
-) -> None:
-    gateway.login = header
+def test_a_login_is_a_user_with_password(guarded_pushgateway: RunningPushgateway) -> None:
+    push(guarded_pushgateway, "prod", fleet(verified("a")), authorization_of(SecretStr(LOGIN)))
 
-    push(gateway, "prod", fleet(verified("a")), login)
-
-    assert gateway.series("osok_verification_reads") == {("a", "prod"): 18.0}
+    assert guarded_pushgateway.series("osok_verification_reads") == {("a", "prod"): 18.0}
 
 
-def test_a_refused_login_is_told_without_it(gateway: PushgatewayServer) -> None:
-    gateway.login = "Basic other"
+def test_a_login_without_a_colon_is_a_bearer_token(httpserver: HTTPServer) -> None:
+    """A Pushgateway knows none; proxies in front of it do."""
+    token = {"Authorization": "Bearer eyJ0.abc_-+/="}
+    httpserver.expect_request(
+        "/metrics/job/osok-verify-fleet/fleet/prod", method="PUT", headers=token
+    ).respond_with_data()
+
+    push_to(httpserver, authorization_of(SecretStr("eyJ0.abc_-+/=")))
+
+    assert len(httpserver.log) == 1
+
+
+def test_a_refused_login_is_told_without_it(guarded_pushgateway: RunningPushgateway) -> None:
+    wrong = authorization_of(SecretStr(f"{USER}:not:it"))
 
     with pytest.raises(PublicationError) as caught:
-        push(gateway, "prod", fleet(verified("a")), f"ada:{PASSWORD}")
+        push(guarded_pushgateway, "prod", fleet(verified("a")), wrong)
 
     assert str(caught.value) == (
-        f"Could not push the metrics ({gateway.url}/metrics/job/osok-verify-fleet/fleet/prod): expected "
-        "HTTP 200; found HTTP 401: Unauthorized. Name a Secret block with a valid login in pushgateway_login."
+        f"Could not push the metrics ({guarded_pushgateway.url}/metrics/job/osok-verify-fleet/fleet/prod): "
+        "expected HTTP 200; found HTTP 401: Unauthorized. "
+        "Name a Secret block with a valid login in pushgateway_login."
     )
     assert caught.value.retryable is False
 

@@ -40,6 +40,7 @@ def test_every_module_can_be_built_with_the_go_of_the_wheel() -> None:
         (GoModule.OLM_0_20_0, "github.com/operator-framework/operator-lifecycle-manager v0.20.0"),
         (GoModule.METRICS_SERVER, "sigs.k8s.io/metrics-server v0.8.0"),
         (GoModule.CFSSL, "github.com/cloudflare/cfssl v1.6.5"),
+        (GoModule.PUSHGATEWAY, "github.com/prometheus/pushgateway v1.11.1"),
     ],
 )
 def test_versions_are_pinned(module: GoModule, pinned: str) -> None:

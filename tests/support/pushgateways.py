@@ -1,54 +1,95 @@
-"""A Pushgateway on loopback: PUT replaces a group, GET shows everything that was pushed, by its API's rules.
+"""The Pushgateway of the Prometheus project on loopback, with or without a login."""
 
-It reads what it gets with prometheus_client's own parser, so that nothing but the text format passes.
-"""
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 
-import gzip
-import re
-
-from prometheus_client.metrics_core import Metric
+import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
-from pytest_httpserver import HTTPServer
-from werkzeug import Request, Response
+
+from deployments.rehearsal.ports import free_ports
+from deployments.rehearsal.processes import Command, ProcessGroup
+from deployments.rehearsal.programs import GoModule, OlmVersion, Programs, ensure_programs
+from tasks.clients.polling import deadline_after, wait_for
+
+USER, PASSWORD = "ada", "correct:horse"
+_USERS = "basic_auth_users:\n  ada: $2b$04$abcdefghijklmnopqrstuuVNvsIE4XrZdqzz2Nwuq7yOWE8bL0/Ly\n"
+"""The web configuration of the exporter toolkit: bcrypt of the password."""
+_PATIENCE = timedelta(minutes=1)
 
 
-class PushgatewayServer:
-    """Groups of metrics by the path under which they were pushed.
+class RunningPushgateway:
+    """One that runs.
 
-    Attributes:
-        logins: The headers `Authorization` of all pushes.
-        login: What a push has to have in that header; empty: nothing.
+    Args:
+        url: Its address.
+        auth: What reading it takes; None: nothing.
     """
 
-    def __init__(self, server: HTTPServer) -> None:
-        self._groups: dict[str, list[Metric]] = {}
-        self.logins: list[str] = []
-        self.login = ""
-        self.url = server.url_for("").rstrip("/")
-        server.expect_request(re.compile("/metrics/.*")).respond_with_handler(self._answer)
+    def __init__(self, url: str, auth: tuple[str, str] | None) -> None:
+        self.url = url
+        self._auth = auth
 
-    def series(self, name: str) -> dict[tuple[str, ...], float]:
-        """The values of a metric in all groups, by cluster and fleet and the other labels."""
-        found = [sample for group in self._groups.values() for family in group for sample in family.samples]
-        return {_key(sample): sample.value for sample in found if sample.name == name}
+    def series(self, name: str) -> dict[tuple[str, str], float]:
+        """The values of a metric in all groups, by cluster and fleet."""
+        text = self._get("/metrics").text
+        found = [each for family in text_string_to_metric_families(text) for each in family.samples]
+        return {(one.labels["cluster"], one.labels["fleet"]): one.value for one in found if one.name == name}
 
-    def paths(self) -> list[str]:
-        """The paths of all groups."""
-        return sorted(self._groups)
+    def groups(self) -> list[dict[str, str]]:
+        """The labels of all groups, ordered by the fleet."""
+        found = [group["labels"] for group in self._get("/api/v1/metrics").json()["data"]]
+        return sorted(found, key=lambda labels: labels["fleet"])
 
-    def _answer(self, request: Request) -> Response:
-        """One push."""
-        login = request.headers.get("Authorization", "")
-        self.logins.append(login)
-        if login != self.login:
-            return Response("Unauthorized\n", 401)
-        if request.method != "PUT":
-            return Response("no such method\n", 405)
-        text = gzip.decompress(request.get_data()).decode()
-        self._groups[request.path] = list(text_string_to_metric_families(text))
-        return Response(status=200)
+    def answers(self) -> bool:
+        """Whether it takes requests."""
+        try:
+            return self._get("/-/ready").is_success
+        except httpx.TransportError:
+            return False
+
+    def _get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", auth=self._auth)
 
 
-def _key(sample: Sample) -> tuple[str, ...]:
-    return tuple(sample.labels.values())
+@contextmanager
+def running_pushgateway(programs: Programs, folder: Path, *, guarded: bool) -> Iterator[RunningPushgateway]:
+    """Start one, and wait until it answers.
+
+    Args:
+        programs: With the Pushgateway's.
+        folder: For its files.
+        guarded: Whether it wants the login of `USER`.
+    """
+    (folder / "users.yaml").write_text(_USERS)
+    login = (f"--web.config.file={folder / 'users.yaml'}",) if guarded else ()
+    [port] = free_ports("127.0.0.1", 1)
+    arguments = (str(programs.path("pushgateway")), f"--web.listen-address=127.0.0.1:{port}", *login)
+    gateway = RunningPushgateway(f"http://127.0.0.1:{port}", (USER, PASSWORD) if guarded else None)
+    with ProcessGroup() as group:
+        process = group.start(Command("pushgateway", arguments, folder, folder / "pushgateway.log"))
+        ready = wait_for(gateway.answers, lambda answers: answers, deadline_after(_PATIENCE))
+        assert ready, process.log_tail()
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def pushgateway_program(report: Callable[[str], None]) -> Programs:
+    """Built, or found in the cache."""
+    return ensure_programs(OlmVersion.V0_46_0, report, [GoModule.PUSHGATEWAY])
+
+
+@pytest.fixture
+def pushgateway(pushgateway_program: Programs, tmp_path: Path) -> Iterator[RunningPushgateway]:
+    """One with nothing in it that takes what anybody pushes."""
+    with running_pushgateway(pushgateway_program, tmp_path, guarded=False) as running:
+        yield running
+
+
+@pytest.fixture
+def guarded_pushgateway(pushgateway_program: Programs, tmp_path: Path) -> Iterator[RunningPushgateway]:
+    """One with nothing in it that wants a login."""
+    with running_pushgateway(pushgateway_program, tmp_path, guarded=True) as running:
+        yield running

@@ -13,7 +13,6 @@ from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.filesystems import LocalFileSystem
 from prefect.runtime import flow_run
 from prometheus_client.parser import text_string_to_metric_families
-from pytest_httpserver import HTTPServer
 
 from tasks.clients.polling import deadline_after, wait_for
 from tasks.core.drift.memory import ClusterMemory
@@ -24,7 +23,7 @@ from tasks.drift.publishing import publish
 from tasks.drift.verifying import Verified
 from tests.support.artifacts import newest_artifact
 from tests.support.fleet_results import fleet, item, verified
-from tests.support.pushgateways import PushgatewayServer
+from tests.support.pushgateways import PASSWORD, USER, RunningPushgateway
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -58,16 +57,17 @@ def test_without_a_choice_nothing_goes_anywhere() -> None:
     assert handed_on(fleet(verified("a")), PublicationChoice()) == ()
 
 
-def test_metrics_are_pushed_with_the_login_of_a_secret_block(httpserver: HTTPServer) -> None:
-    gateway = PushgatewayServer(httpserver)
-    gateway.login = "Basic YWRhOmdlaGVpbQ=="
-    Secret(value="ada:geheim").save("pushgateway", overwrite=True)
-    choice = PublicationChoice(fleet="prod", pushgateway=gateway.url, pushgateway_login="pushgateway")
+def test_metrics_are_pushed_with_the_login_of_a_secret_block(
+    guarded_pushgateway: RunningPushgateway,
+) -> None:
+    Secret(value=f"{USER}:{PASSWORD}").save("pushgateway", overwrite=True)
+    url = guarded_pushgateway.url
+    choice = PublicationChoice(fleet="prod", pushgateway=url, pushgateway_login="pushgateway")
 
     lines = handed_on(fleet(verified("a")), choice)
 
-    assert lines == (f"Metrics of 1 cluster: pushed to {gateway.url}",)
-    assert gateway.series("osok_verification_reads") == {("a", "prod"): 18.0}
+    assert lines == (f"Metrics of 1 cluster: pushed to {url}",)
+    assert guarded_pushgateway.series("osok_verification_reads") == {("a", "prod"): 18.0}
 
 
 def test_a_text_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
