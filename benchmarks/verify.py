@@ -149,13 +149,14 @@ def measure(
 def document(series: list[Series], pause: timedelta, lasted: timedelta) -> str:
     """The page."""
     seconds = pause.total_seconds()
+    command = f"python -m benchmarks.verify --looks {len(series[0].looks)} --pause {seconds:g}"
     rows = "".join(_row(one) for one in series)
     total = sum(len(one.looks) for one in series)
     alarms = [alarm for one in series for each in one.looks for alarm in each.alarms]
     listed = "".join(f"- {alarm}\n" for alarm in dict.fromkeys(alarms)) or "None.\n"
     return f"""# Verifying an untouched cluster, measured
 
-`python -m benchmarks.verify --looks {len(series[0].looks)} --pause {seconds:g}` on {datetime.now(UTC):%Y-%m-%d}.
+`{command}` on {datetime.now(UTC):%Y-%m-%d}.
 {os.cpu_count()} cores, shared with other work. One real cluster for each OLM version, install-fleet done, OLM
 running, which looks at everything every five minutes. With {seconds:g} s between the looks,
 and with the installations, it took {lasted.total_seconds() / 60:.0f} minutes. Each look reads everything and
