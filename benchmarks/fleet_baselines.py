@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from benchmarks.machine import cpu_seconds
 from tasks.core.drift.expectation import Expectation
 from tasks.core.drift.reading import Read, plan_reads
 from tasks.core.manifests import RESOURCE_TYPES
@@ -84,11 +85,11 @@ def kubectl_loop(
     lines = "".join(f"{config}\n{read.path}\n" for config in kubeconfigs for read in reads)
     script = f'{kubectl} --kubeconfig "$1" get --raw "$2" >/dev/null 2>&1 || echo failed'
     command = ("xargs", "-P", str(parallel), "-n", "2", "-d", "\n", "sh", "-c", script, "sh")
-    started, used = time.monotonic(), _children()
+    started, used = time.monotonic(), cpu_seconds(resource.RUSAGE_CHILDREN)
     finished = subprocess.run(  # noqa: S603 - our own arguments
         command, input=lines, env={**os.environ}, capture_output=True, text=True, check=True
     )
-    seconds, cpu = time.monotonic() - started, _children() - used
+    seconds, cpu = time.monotonic() - started, cpu_seconds(resource.RUSAGE_CHILDREN) - used
     # An object that is not there is a failure of kubectl, and an answer to us.
     failed = finished.stdout.count("failed")
     return BaselineRun(len(kubeconfigs), len(kubeconfigs) * len(reads), seconds, cpu, parallel, failed)
@@ -105,8 +106,3 @@ def _bare(read: Read, *, unchanged: bool) -> BareRead:
 def _is_wrong(pool: urllib3.PoolManager, server: str, read: BareRead) -> bool:
     answer = pool.request("GET", server + read.path, headers={**pool.headers, "Accept": read.accept})
     return answer.status not in (200, 404)
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime

@@ -16,6 +16,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
+from benchmarks.machine import cpu_seconds
 from flows.verify_fleet import verify_fleet
 from tasks.core.drift.results import ClusterVerification, FleetVerification
 from tasks.documents import read_document
@@ -71,8 +72,7 @@ def run(parameters: dict[str, object]) -> FleetRun:
 
 
 def _cpu() -> float:
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(used.ru_utime + used.ru_stime for used in both)
+    return cpu_seconds(resource.RUSAGE_SELF) + cpu_seconds(resource.RUSAGE_CHILDREN)
 
 
 def _results(run_id: UUID) -> FleetVerification:

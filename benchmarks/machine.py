@@ -1,6 +1,7 @@
 """How much the machine lets a measurement breathe: load, niceness, and how late a sleeper wakes up."""
 
 import os
+import resource
 import threading
 import time
 from datetime import timedelta
@@ -46,6 +47,12 @@ class Sleeper:
             late = time.monotonic() - began - _NAP
             with self._lock:
                 self._latest = max(self._latest, late)
+
+
+def cpu_seconds(who: int) -> float:
+    """User and system time so far, of `resource.RUSAGE_SELF` or of the ended `resource.RUSAGE_CHILDREN`."""
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
 
 
 def describe_machine() -> str:

@@ -5,16 +5,15 @@ import multiprocessing
 import os
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.context import SettingsContext
+from prefect.context import SettingsContext, get_settings_context
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
@@ -78,10 +77,9 @@ class Batch:
 
     def take(self) -> list[Verified]:
         """The result of each cluster, in order; a fault of one verification is a result of its own."""
-        settings = SettingsContext.get()
-        given = settings.serialize() if settings else {}
+        settings = get_settings_context().serialize()
         try:
-            looked = self._pool.submit(_look, self._looks, self._parallel, given).result()
+            looked = self._pool.submit(_look, self._looks, self._parallel, settings).result()
         except BrokenExecutor as error:  # for lack of memory, perhaps
             get_run_logger().error("A process that looked at %d clusters ended", len(self._looks))
             return [checked(look.name, error, look.memory) for look in self._looks]
@@ -129,7 +127,8 @@ def count_processes() -> int:
 
 def _look(looks: Sequence[Look], parallel: int, settings: dict[str, Any]) -> list[Looked]:
     """Runs in a process of its own: Prefect's settings are those of the flow run."""
-    with SettingsContext(**settings), _rare_collections(), ThreadPoolExecutor(max_workers=parallel) as pool:
+    _collect_rarely()
+    with SettingsContext(**settings), ThreadPoolExecutor(max_workers=parallel) as pool:
         pending = [pool.submit(copy_context().run, look.take) for look in looks]
         return [_looked(look, future) for look, future in zip(looks, pending, strict=True)]
 
@@ -153,19 +152,12 @@ def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
     os._exit(1)
 
 
-@contextmanager
-def _rare_collections() -> Iterator[None]:
+def _collect_rarely() -> None:
     """Have the collector leave alone what is there already, and look less often for cycles in what is new.
 
     Every answer is a tree of new dictionaries, and none of them is in a cycle: looking for those took a fifth
-    of the processor time of a look.
+    of the processor time of a look. The process does nothing else afterwards, so nothing is put back.
     """
-    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
+    gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])

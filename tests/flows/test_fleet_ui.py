@@ -1,4 +1,4 @@
-"""A fleet's life in the Prefect UI, as a person sees it in a browser: waves, drift and repair (R2-R22)."""
+"""A fleet's life in the Prefect UI, as a person sees it in a browser: waves, drift and repair (R2-R10)."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Clusters are worked on by a worker of another machine, which shares no folder with the caller (R2-R22)."""
+"""Clusters are worked on by a worker of another machine, which shares no folder with the caller (R2-R10)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.client.schemas.objects import FlowRun
 
 from blocks.kubernetes_cluster import KubernetesCluster
@@ -18,6 +17,7 @@ from deployments.rehearsal.programs import OlmVersion
 from deployments.rehearsal.running import FinishedRun, follow, prefect_environment, save_blocks, submit
 from deployments.rehearsal.world import World
 from tests.support.artifacts import document_in
+from tests.support.cluster_runs import ClusterRunsOf
 from tests.support.installed import WorldReport
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -32,6 +32,7 @@ class Machines:
     """Two clusters; their flow runs are those of another work pool, which only the other worker polls."""
 
     client: SyncPrefectClient
+    services: PrefectServices
     other: RunningProcess
     world: World
 
@@ -40,8 +41,7 @@ class Machines:
         parameters = {**self.world.parameters(), **ELSEWHERE, **more}
         run = submit(self.client, f"{flow}/{flow}", parameters)
         ended = follow(self.client, run, lambda _: None)
-        wanted = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id]))
-        return ended, self.client.read_flow_runs(flow_run_filter=wanted)
+        return ended, ClusterRunsOf(self.client, self.services, run.id).all()
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def machines(tmp_path: Path, report: WorldReport) -> Iterator[Machines]:
             save_contents(world)
             work_elsewhere(client)
             services.start_worker()
-            yield Machines(client, services.start_worker_elsewhere(POOL, home), world)
+            yield Machines(client, services, services.start_worker_elsewhere(POOL, home), world)
 
 
 def work_elsewhere(client: SyncPrefectClient) -> None:

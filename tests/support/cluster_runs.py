@@ -55,11 +55,14 @@ class ClusterRunsOf:
     services: PrefectServices
     parent: UUID
 
+    def all(self) -> list[FlowRun]:
+        """Those of every cluster."""
+        wanted = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[self.parent]))
+        return self.client.read_flow_runs(flow_run_filter=wanted)
+
     def of(self, cluster: str) -> list[FlowRun]:
         """Those of one cluster."""
-        wanted = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[self.parent]))
-        found = self.client.read_flow_runs(flow_run_filter=wanted)
-        return [run for run in found if run.parameters["cluster"] == cluster]
+        return [run for run in self.all() if run.parameters["cluster"] == cluster]
 
     def running(self, cluster: str) -> FlowRun:
         """Wait until that of a cluster runs."""
